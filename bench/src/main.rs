@@ -1,0 +1,3 @@
+//! Measurements behind the figures in the documentation.
+
+fn main() {}

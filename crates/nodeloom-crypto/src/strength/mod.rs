@@ -1,0 +1,1 @@
+//! Is this string fit to be a root key?

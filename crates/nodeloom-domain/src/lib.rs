@@ -1,0 +1,1 @@
+//! Part of nodeloom; see the crate's description.

@@ -1,0 +1,3 @@
+//! The nodeloom binary.
+
+fn main() {}
