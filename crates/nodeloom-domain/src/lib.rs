@@ -1,1 +1,20 @@
-//! Part of nodeloom; see the crate's description.
+//! Ids, names, roles, credential types and the policy of nodeloom: pure values
+//! and rules. Nothing here does I/O, knows HTTP, SQL or a cipher.
+
+pub mod audit;
+pub mod credential_type;
+mod field_error;
+mod id;
+mod name;
+pub mod policy;
+mod role;
+mod time;
+
+pub use field_error::{FieldError, FieldErrors};
+pub use id::{
+    AuditEventId, CredentialId, Id, InstanceId, ParseIdError, SealedValueId, SessionId, SetupId,
+    TeamId, UserId,
+};
+pub use name::{Email, Name, NameError, name_words, search_terms, sort_key};
+pub use role::{ParseRoleError, Role};
+pub use time::{Clock, Timestamp};

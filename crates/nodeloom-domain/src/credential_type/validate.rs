@@ -1,0 +1,164 @@
+//! Checking `data` against a type. Messages name the field and the rule and never
+//! repeat a value: it may be a secret in the wrong place.
+
+use serde_json::{Map, Value};
+
+use super::{CredentialType, Field, FieldKind};
+use crate::{FieldError, FieldErrors};
+
+impl CredentialType {
+    /// Checks a whole `data` object.
+    ///
+    /// # Errors
+    /// One entry for each refused field, `data.` before its name.
+    pub fn validate(&self, data: &Map<String, Value>) -> Result<(), FieldErrors> {
+        let mut errors = FieldErrors::default();
+        for name in data.keys() {
+            if self.field(name).is_none() {
+                let known: Vec<&str> = self.fields.iter().map(|f| f.name.as_str()).collect();
+                errors.push(
+                    format!("data.{}", shown(name)),
+                    "unknown",
+                    format!(
+                        "{} has no such field; its fields are {}",
+                        self.id,
+                        known.join(", ")
+                    ),
+                );
+            }
+        }
+        for field in &self.fields {
+            match data.get(&field.name) {
+                None if field.required => errors.push(
+                    format!("data.{}", field.name),
+                    "required",
+                    format!("{} is required: {}", field.label, field.description),
+                ),
+                None => {}
+                Some(value) => {
+                    if let Err((rule, message)) = field.check(value) {
+                        errors.0.push(FieldError::new(
+                            format!("data.{}", field.name),
+                            rule,
+                            message,
+                        ));
+                    }
+                }
+            }
+        }
+        errors.into_result()
+    }
+}
+
+/// Merges a change into `data` (RFC 7396, one level): `null` removes a field, any
+/// other value replaces it, what is not named stays.
+pub fn merge(data: &mut Map<String, Value>, change: &Map<String, Value>) {
+    for (name, value) in change {
+        if value.is_null() {
+            data.remove(name);
+        } else {
+            data.insert(name.clone(), value.clone());
+        }
+    }
+}
+
+impl Field {
+    fn check(&self, value: &Value) -> Result<(), (&'static str, String)> {
+        match self.kind {
+            FieldKind::Port => match value.as_u64() {
+                Some(1..=65_535) => return Ok(()),
+                Some(_) => return Err(("range", "must be a port from 1 to 65535".into())),
+                None => return Err(("type", "must be a whole number from 1 to 65535".into())),
+            },
+            FieldKind::Boolean => {
+                return if value.is_boolean() {
+                    Ok(())
+                } else {
+                    Err(("type", "must be true or false".into()))
+                };
+            }
+            FieldKind::Json => {
+                return if value.is_null() {
+                    Err(("type", "must be a JSON value other than null".into()))
+                } else {
+                    Ok(())
+                };
+            }
+            _ => {}
+        }
+        let Some(text) = value.as_str() else {
+            return Err(("type", "must be a text".into()));
+        };
+        if text.is_empty() {
+            return Err((
+                "empty",
+                "must not be empty; leave the field out instead".into(),
+            ));
+        }
+        if !self.one_of.is_empty() && !self.one_of.iter().any(|allowed| allowed == text) {
+            return Err((
+                "one-of",
+                format!("must be one of {}", self.one_of.join(", ")),
+            ));
+        }
+        match self.kind {
+            FieldKind::HeaderText if text.chars().any(|c| c.is_control() && c != '\t') => Err((
+                "header",
+                "must not contain a line break or control character".into(),
+            )),
+            FieldKind::HeaderName if !text.bytes().all(is_token) => Err((
+                "header-name",
+                "must be an HTTP header name: letters, digits and hyphens, like X-API-Key".into(),
+            )),
+            FieldKind::Url if !is_web_address(text) => Err((
+                "url",
+                "must be an address that starts with https:// or http://".into(),
+            )),
+            FieldKind::Host if !is_host(text) => Err((
+                "host",
+                "must be a host name or address alone, without scheme, port or path".into(),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The bytes of a header name (RFC 9110, section 5.6.2).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+fn is_web_address(text: &str) -> bool {
+    let Some(rest) = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"))
+    else {
+        return false;
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    !authority.is_empty()
+        // A password in an address would be shown wherever the address is.
+        && !authority.contains('@')
+        && !text.chars().any(|c| c.is_whitespace() || c.is_control())
+}
+
+fn is_host(text: &str) -> bool {
+    text.len() <= 253
+        && (text.parse::<std::net::IpAddr>().is_ok()
+            || text
+                .chars()
+                .all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_')))
+}
+
+/// An unknown field's name as it may be shown: someone may have pasted a secret there.
+fn shown(name: &str) -> String {
+    let plain: String = name
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
+        .collect();
+    if plain.len() == name.len() && name.len() <= 32 {
+        plain
+    } else {
+        "(unreadable name)".into()
+    }
+}
