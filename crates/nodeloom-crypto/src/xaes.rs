@@ -1,0 +1,116 @@
+//! XAES-256-GCM: AES-256-GCM with a nonce long enough to be random for every message.
+//!
+//! The specification is <https://c2sp.org/XAES-256-GCM>. A key and the first 12 bytes of the nonce
+//! give a key of AES-256-GCM by one round of the counter-mode derivation of NIST SP 800-108r1 with
+//! AES-CMAC; the last 12 bytes are that cipher's nonce.
+
+use aes::cipher::array::Array;
+use aes::cipher::{BlockCipherEncrypt, KeyInit};
+use aes::{Aes256Enc, Block};
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use zeroize::{Zeroize, Zeroizing};
+
+/// Bytes in a nonce.
+pub(crate) const NONCE: usize = 24;
+/// Bytes in a tag.
+pub(crate) const TAG: usize = 16;
+
+/// The cipher failed: a tag that does not match, or a length beyond its limits.
+#[derive(Debug)]
+pub(crate) struct CipherError;
+
+/// A 256-bit XAES key: its AES key schedule and the CMAC subkey K1, so that each message costs two
+/// AES blocks on top of AES-256-GCM.
+///
+/// Boxed, so that moving the key leaves no copies. `aes` wipes the schedule on drop.
+pub(crate) struct XaesKey(Box<Schedule>);
+
+struct Schedule {
+    aes: Aes256Enc,
+    k1: [u8; 16],
+}
+
+impl Drop for Schedule {
+    fn drop(&mut self) {
+        self.k1.zeroize();
+    }
+}
+
+impl XaesKey {
+    /// Expands a key. Steps 1 and 2 of the specification.
+    pub(crate) fn new(key: &[u8; 32]) -> Self {
+        let mut schedule = Box::new(Schedule {
+            aes: Aes256Enc::new(key.into()),
+            k1: [0; 16],
+        });
+        let mut block = Zeroizing::new([0; 16]);
+        schedule.aes.encrypt_block((&mut *block).into());
+        // K1 is L doubled in GF(2^128), NIST SP 800-38B section 6.1, without a branch on the key.
+        let l = u128::from_be_bytes(*block);
+        schedule.k1 = ((l << 1) ^ ((l >> 127) * 0x87)).to_be_bytes();
+        Self(schedule)
+    }
+
+    /// The AES-256-GCM key for a nonce that starts with `context`. Steps 3 to 5.
+    fn subkey(&self, context: &[u8; 12]) -> Zeroizing<[u8; 32]> {
+        let mut blocks = [message(1, context), message(2, context)];
+        for block in &mut blocks {
+            for (byte, mask) in block.iter_mut().zip(&self.0.k1) {
+                *byte ^= mask;
+            }
+        }
+        self.0.aes.encrypt_blocks(&mut blocks);
+        let mut key = Zeroizing::new([0; 32]);
+        for (half, block) in key.chunks_exact_mut(16).zip(&mut blocks) {
+            half.copy_from_slice(block);
+            block.as_mut_slice().zeroize();
+        }
+        key
+    }
+
+    /// The AES-256-GCM key and nonce for one message.
+    fn split(&self, nonce: &[u8; NONCE]) -> Result<(LessSafeKey, Nonce), CipherError> {
+        let (context, nonce) = nonce
+            .split_first_chunk::<12>()
+            .expect("a nonce is longer than 12 bytes");
+        let key = UnboundKey::new(&AES_256_GCM, &*self.subkey(context)).map_err(|_| CipherError)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| CipherError)?;
+        Ok((LessSafeKey::new(key), nonce))
+    }
+
+    /// Encrypts `data` in place and returns the tag.
+    pub(crate) fn seal(
+        &self,
+        nonce: &[u8; NONCE],
+        associated: &[u8],
+        data: &mut [u8],
+    ) -> Result<[u8; TAG], CipherError> {
+        let (key, nonce) = self.split(nonce)?;
+        let tag = key
+            .seal_in_place_separate_tag(nonce, Aad::from(associated), data)
+            .map_err(|_| CipherError)?;
+        tag.as_ref().try_into().map_err(|_| CipherError)
+    }
+
+    /// Checks the tag and decrypts `ciphertext` into `plaintext`, which has the same length.
+    /// `plaintext` holds nothing of use if the tag does not match.
+    pub(crate) fn open(
+        &self,
+        nonce: &[u8; NONCE],
+        associated: &[u8],
+        ciphertext: &[u8],
+        tag: &[u8; TAG],
+        plaintext: &mut [u8],
+    ) -> Result<(), CipherError> {
+        let (key, nonce) = self.split(nonce)?;
+        key.open_separate_gather(nonce, Aad::from(associated), ciphertext, tag, plaintext)
+            .map_err(|_| CipherError)
+    }
+}
+
+/// The derivation's input block: counter, label `X`, a zero byte, context.
+fn message(counter: u8, context: &[u8; 12]) -> Block {
+    let mut block = Array([0, counter, b'X', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    block[4..].copy_from_slice(context);
+    block
+}
