@@ -39,6 +39,8 @@ mod root_key;
 mod secret;
 mod signing_key;
 pub mod strength;
+#[cfg(test)]
+mod tests;
 mod xaes;
 
 pub use audit_key::AuditKey;

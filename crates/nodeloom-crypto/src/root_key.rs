@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::hkdf;
 use zeroize::Zeroizing;
 
@@ -105,23 +106,31 @@ impl fmt::Debug for RootKey {
 
 /// The key-encryption key and the root id of a root string.
 pub(crate) fn derive_bytes(string: &[u8]) -> (Zeroizing<[u8; 32]>, [u8; 8]) {
-    let root = hkdf::Salt::new(hkdf::HKDF_SHA256, b"nodeloom/root/v1").extract(string);
     let mut kek = Zeroizing::new([0; 32]);
-    expand(&root, b"nodeloom/v1/kek", &mut *kek);
     let mut id = [0; 8];
-    expand(&root, b"nodeloom/v1/root-id", &mut id);
+    hkdf_sha256(SALT, string, b"nodeloom/v1/kek", &mut *kek)
+        .and_then(|()| hkdf_sha256(SALT, string, b"nodeloom/v1/root-id", &mut id))
+        .expect("HKDF-SHA-256 gives up to 8160 bytes");
     (kek, id)
 }
 
-/// RFC 5869 section 2.3. `out` is far below the limit of 255 hashes.
-fn expand(root: &hkdf::Prk, info: &[u8], out: &mut [u8]) {
+const SALT: &[u8] = b"nodeloom/root/v1";
+
+/// HKDF-SHA-256, extract and expand: RFC 5869 sections 2.2 and 2.3.
+pub(crate) fn hkdf_sha256(
+    salt: &[u8],
+    secret: &[u8],
+    info: &[u8],
+    out: &mut [u8],
+) -> Result<(), Unspecified> {
     struct Length(usize);
     impl hkdf::KeyType for Length {
         fn len(&self) -> usize {
             self.0
         }
     }
-    root.expand(&[info], Length(out.len()))
-        .and_then(|okm| okm.fill(out))
-        .expect("HKDF-SHA-256 gives up to 8160 bytes");
+    hkdf::Salt::new(hkdf::HKDF_SHA256, salt)
+        .extract(secret)
+        .expand(&[info], Length(out.len()))?
+        .fill(out)
 }

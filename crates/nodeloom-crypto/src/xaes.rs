@@ -8,6 +8,7 @@ use aes::cipher::array::Array;
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use aes::{Aes256Enc, Block};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::error::Unspecified;
 use zeroize::{Zeroize, Zeroizing};
 
 /// Bytes in a nonce.
@@ -16,8 +17,14 @@ pub(crate) const NONCE: usize = 24;
 pub(crate) const TAG: usize = 16;
 
 /// The cipher failed: a tag that does not match, or a length beyond its limits.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct CipherError;
+
+impl From<Unspecified> for CipherError {
+    fn from(_: Unspecified) -> Self {
+        Self
+    }
+}
 
 /// A 256-bit XAES key: its AES key schedule and the CMAC subkey K1, so that each message costs two
 /// AES blocks on top of AES-256-GCM.
@@ -52,7 +59,7 @@ impl XaesKey {
     }
 
     /// The AES-256-GCM key for a nonce that starts with `context`. Steps 3 to 5.
-    fn subkey(&self, context: &[u8; 12]) -> Zeroizing<[u8; 32]> {
+    pub(crate) fn subkey(&self, context: &[u8; 12]) -> Zeroizing<[u8; 32]> {
         let mut blocks = [message(1, context), message(2, context)];
         for block in &mut blocks {
             for (byte, mask) in block.iter_mut().zip(&self.0.k1) {
@@ -68,14 +75,15 @@ impl XaesKey {
         key
     }
 
-    /// The AES-256-GCM key and nonce for one message.
-    fn split(&self, nonce: &[u8; NONCE]) -> Result<(LessSafeKey, Nonce), CipherError> {
-        let (context, nonce) = nonce
-            .split_first_chunk::<12>()
+    /// The AES-256-GCM key and nonce for one message. Step 6.
+    fn split<'n>(&self, nonce: &'n [u8; NONCE]) -> (Zeroizing<[u8; 32]>, &'n [u8; 12]) {
+        let (context, _) = nonce
+            .split_first_chunk()
             .expect("a nonce is longer than 12 bytes");
-        let key = UnboundKey::new(&AES_256_GCM, &*self.subkey(context)).map_err(|_| CipherError)?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| CipherError)?;
-        Ok((LessSafeKey::new(key), nonce))
+        let (_, nonce) = nonce
+            .split_last_chunk()
+            .expect("a nonce is longer than 12 bytes");
+        (self.subkey(context), nonce)
     }
 
     /// Encrypts `data` in place and returns the tag.
@@ -85,11 +93,8 @@ impl XaesKey {
         associated: &[u8],
         data: &mut [u8],
     ) -> Result<[u8; TAG], CipherError> {
-        let (key, nonce) = self.split(nonce)?;
-        let tag = key
-            .seal_in_place_separate_tag(nonce, Aad::from(associated), data)
-            .map_err(|_| CipherError)?;
-        tag.as_ref().try_into().map_err(|_| CipherError)
+        let (key, nonce) = self.split(nonce);
+        gcm_seal(&key, nonce, associated, data)
     }
 
     /// Checks the tag and decrypts `ciphertext` into `plaintext`, which has the same length.
@@ -102,10 +107,36 @@ impl XaesKey {
         tag: &[u8; TAG],
         plaintext: &mut [u8],
     ) -> Result<(), CipherError> {
-        let (key, nonce) = self.split(nonce)?;
-        key.open_separate_gather(nonce, Aad::from(associated), ciphertext, tag, plaintext)
-            .map_err(|_| CipherError)
+        let (key, nonce) = self.split(nonce);
+        gcm_open(&key, nonce, associated, ciphertext, tag, plaintext)
     }
+}
+
+/// AES-256-GCM, NIST SP 800-38D section 7.1: encrypts `data` in place and returns the tag.
+pub(crate) fn gcm_seal(
+    key: &[u8; 32],
+    nonce: &[u8; 12],
+    associated: &[u8],
+    data: &mut [u8],
+) -> Result<[u8; TAG], CipherError> {
+    let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key)?);
+    let nonce = Nonce::assume_unique_for_key(*nonce);
+    let tag = key.seal_in_place_separate_tag(nonce, Aad::from(associated), data)?;
+    tag.as_ref().try_into().map_err(|_| CipherError)
+}
+
+/// AES-256-GCM, NIST SP 800-38D section 7.2: checks the tag and decrypts.
+pub(crate) fn gcm_open(
+    key: &[u8; 32],
+    nonce: &[u8; 12],
+    associated: &[u8],
+    ciphertext: &[u8],
+    tag: &[u8; TAG],
+    plaintext: &mut [u8],
+) -> Result<(), CipherError> {
+    let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key)?);
+    let nonce = Nonce::assume_unique_for_key(*nonce);
+    Ok(key.open_separate_gather(nonce, Aad::from(associated), ciphertext, tag, plaintext)?)
 }
 
 /// The derivation's input block: counter, label `X`, a zero byte, context.
