@@ -1,1 +1,40 @@
-//! Part of nodeloom; see the crate's description.
+//! Storage of nodeloom: SQLite and PostgreSQL behind one set of repositories.
+//!
+//! A [`Store`] reads; a [`Tx`] writes. Each write takes the policy's permit for exactly that
+//! record, and a transaction ends in [`Tx::commit`], which appends the audit event to the
+//! chain: the change and its event land together or not at all.
+//!
+//! Every statement is written once, in SQL that both engines read. Rows are plain structs
+//! named `…Row`. Nothing here opens or seals a value: the crypto crate is there for ids and
+//! for the links of the audit chain.
+
+pub mod audit;
+mod credential;
+mod engine;
+mod error;
+mod instance;
+mod key;
+mod member;
+mod migrate;
+mod sealed;
+mod search;
+mod session;
+mod store;
+mod survey;
+mod target;
+mod throttle;
+
+pub use audit::{Anchor, AuditHead, AuditRow, ChainFault, ChainReport, CheckpointRow, FaultKind};
+pub use credential::{CredentialRow, CredentialVersionRow};
+pub use engine::{EngineKind, UnknownWord};
+pub use error::{Cause, ConflictKind, StoreError};
+pub use instance::{InstanceRow, ProcessRow, SetupCodeRow};
+pub use key::{DataKeyRow, KeySlotRow, KeyState, RootKeyRow, RootState};
+pub use member::{MembershipRow, TeamRow, UserRow, UserState};
+pub use migrate::{MigrationStatus, SCHEMA_VERSION};
+pub use sealed::{CensusRow, SealedRow, SealedState};
+pub use search::{CredentialPage, CredentialQuery, SEARCH_LIMIT};
+pub use session::{SessionRow, SessionWithUser};
+pub use store::{Store, Tx};
+pub use survey::{SchemaState, Survey};
+pub use target::{Access, DatabaseUrl, Options, Target};

@@ -1,0 +1,290 @@
+//! Teams, people, and who belongs where.
+
+use std::fmt;
+
+use nodeloom_domain::{
+    Email, Role, TeamId, Timestamp, UserId,
+    policy::{Action, Membership, Permit},
+};
+
+use crate::{
+    Store, StoreError, Tx,
+    engine::{Columns, Param, Run, words},
+    store::require,
+};
+
+words! {
+    /// Whether a person may sign in.
+    UserState {
+        /// May sign in.
+        Active = "active",
+        /// Keeps the record and loses every session.
+        Deactivated = "deactivated",
+    }
+}
+
+/// A team.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TeamRow {
+    /// Its id.
+    pub id: TeamId,
+    /// Its name, unique in the instance.
+    pub name: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A person.
+#[derive(Clone, PartialEq, Eq)]
+pub struct UserRow {
+    /// The person's id.
+    pub id: UserId,
+    /// E-mail address in lower case, unique in the instance.
+    pub email: String,
+    /// Given name; may be empty.
+    pub first_name: String,
+    /// Family name; may be empty.
+    pub last_name: String,
+    /// The password's argon2 hash in PHC form. Stays out of `Debug`.
+    pub password_hash: String,
+    /// Whether the person may sign in.
+    pub state: UserState,
+    /// Whether the person administers the instance.
+    pub instance_admin: bool,
+    /// When the record was made.
+    pub created_at: Timestamp,
+    /// When the record last changed.
+    pub updated_at: Timestamp,
+}
+
+impl fmt::Debug for UserRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "UserRow({}, {})", self.id, self.state.as_str())
+    }
+}
+
+/// A person's place in a team.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MembershipRow {
+    /// The person.
+    pub user_id: UserId,
+    /// The team.
+    pub team_id: TeamId,
+    /// What they may do there.
+    pub role: Role,
+    /// Since when.
+    pub created_at: Timestamp,
+}
+
+impl UserRow {
+    /// Columns in the order that [`UserRow::read`] takes them.
+    pub(crate) fn read(row: &mut Columns<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.fixed()?,
+            email: row.text()?,
+            first_name: row.text()?,
+            last_name: row.text()?,
+            password_hash: row.text()?,
+            state: row.word()?,
+            instance_admin: row.bool()?,
+            created_at: row.time()?,
+            updated_at: row.time()?,
+        })
+    }
+}
+
+async fn find_user(mut run: impl Run, id: UserId) -> Result<Option<UserRow>, StoreError> {
+    const SQL: &str = "SELECT id, email, first_name, last_name, password_hash, state, \
+         instance_admin, created_at, updated_at FROM users WHERE id = $1";
+    let rows = run.fetch(SQL.into(), &[(&id).into()]).await?;
+    rows.first()
+        .map(|row| UserRow::read(&mut row.columns("users")))
+        .transpose()
+}
+
+async fn find_user_by_email(
+    mut run: impl Run,
+    email: &Email,
+) -> Result<Option<UserRow>, StoreError> {
+    const SQL: &str = "SELECT id, email, first_name, last_name, password_hash, state, \
+         instance_admin, created_at, updated_at FROM users WHERE email = $1";
+    let rows = run.fetch(SQL.into(), &[email.as_str().into()]).await?;
+    rows.first()
+        .map(|row| UserRow::read(&mut row.columns("users")))
+        .transpose()
+}
+
+async fn memberships_of(mut run: impl Run, user: UserId) -> Result<Vec<Membership>, StoreError> {
+    const SQL: &str = "SELECT m.team_id, t.name, m.role FROM memberships m \
+         JOIN teams t ON t.id = m.team_id WHERE m.user_id = $1 ORDER BY t.name, t.id";
+    let rows = run.fetch(SQL.into(), &[(&user).into()]).await?;
+    rows.iter()
+        .map(|row| {
+            let mut row = row.columns("memberships");
+            Ok(Membership {
+                team: row.fixed()?,
+                team_name: row.text()?,
+                role: row.word()?,
+            })
+        })
+        .collect()
+}
+
+async fn count_users(mut run: impl Run) -> Result<u64, StoreError> {
+    let rows = run.fetch("SELECT count(*) FROM users".into(), &[]).await?;
+    rows.first()
+        .map_or(Ok(0), |row| row.columns("users").count())
+}
+
+async fn list_teams(mut run: impl Run) -> Result<Vec<TeamRow>, StoreError> {
+    const SQL: &str = "SELECT id, name, created_at FROM teams ORDER BY name, id";
+    let rows = run.fetch(SQL.into(), &[]).await?;
+    rows.iter()
+        .map(|row| {
+            let mut row = row.columns("teams");
+            Ok(TeamRow {
+                id: row.fixed()?,
+                name: row.text()?,
+                created_at: row.time()?,
+            })
+        })
+        .collect()
+}
+
+macro_rules! reads {
+    ($type:ty, $($mut:tt)?) => {
+        impl $type {
+            /// How many people there are, deactivated ones included.
+            ///
+            /// # Errors
+            /// As any read.
+            pub async fn count_users(& $($mut)? self) -> Result<u64, StoreError> {
+                count_users(self).await
+            }
+
+            /// The person with this id.
+            ///
+            /// # Errors
+            /// As any read.
+            pub async fn find_user(& $($mut)? self, id: UserId) -> Result<Option<UserRow>, StoreError> {
+                find_user(self, id).await
+            }
+
+            /// The person with this address.
+            ///
+            /// # Errors
+            /// As any read.
+            pub async fn find_user_by_email(& $($mut)? self, email: &Email) -> Result<Option<UserRow>, StoreError> {
+                find_user_by_email(self, email).await
+            }
+
+            /// The teams of a person and their role in each, by the team's name.
+            ///
+            /// # Errors
+            /// As any read.
+            pub async fn memberships_of(& $($mut)? self, user: UserId) -> Result<Vec<Membership>, StoreError> {
+                memberships_of(self, user).await
+            }
+
+            /// Every team, by name.
+            ///
+            /// # Errors
+            /// As any read.
+            pub async fn list_teams(& $($mut)? self) -> Result<Vec<TeamRow>, StoreError> {
+                list_teams(self).await
+            }
+        }
+    };
+}
+reads!(Store,);
+reads!(Tx, mut);
+
+impl Tx {
+    /// Adds a team. Permit: setting the instance up.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when a team has that id or name.
+    pub async fn insert_team(&mut self, permit: &Permit, team: &TeamRow) -> Result<(), StoreError> {
+        require(permit.covers_instance(Action::InstanceSetUp), "a new team")?;
+        const SQL: &str = "INSERT INTO teams (id, name, created_at) VALUES ($1, $2, $3)";
+        let params = [
+            (&team.id).into(),
+            team.name.as_str().into(),
+            team.created_at.into(),
+        ];
+        self.execute(SQL, &params).await.map(drop)
+    }
+
+    /// Adds a person. Permit: setting the instance up.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when a person has that id or address.
+    pub async fn insert_user(&mut self, permit: &Permit, user: &UserRow) -> Result<(), StoreError> {
+        require(
+            permit.covers_instance(Action::InstanceSetUp),
+            "a new person",
+        )?;
+        const SQL: &str = "INSERT INTO users (id, email, first_name, last_name, password_hash, \
+             state, instance_admin, created_at, updated_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+        let params = [
+            (&user.id).into(),
+            user.email.as_str().into(),
+            user.first_name.as_str().into(),
+            user.last_name.as_str().into(),
+            user.password_hash.as_str().into(),
+            user.state.as_str().into(),
+            Param::Bool(user.instance_admin),
+            user.created_at.into(),
+            user.updated_at.into(),
+        ];
+        self.execute(SQL, &params).await.map(drop)
+    }
+
+    /// Puts a person into a team. Permit: setting the instance up.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the person is a member already, or when person or team
+    /// does not exist.
+    pub async fn insert_membership(
+        &mut self,
+        permit: &Permit,
+        membership: &MembershipRow,
+    ) -> Result<(), StoreError> {
+        require(
+            permit.covers_instance(Action::InstanceSetUp),
+            "a new membership",
+        )?;
+        const SQL: &str = "INSERT INTO memberships (user_id, team_id, role, created_at) \
+             VALUES ($1, $2, $3, $4)";
+        let params = [
+            (&membership.user_id).into(),
+            (&membership.team_id).into(),
+            membership.role.as_str().into(),
+            membership.created_at.into(),
+        ];
+        self.execute(SQL, &params).await.map(drop)
+    }
+
+    /// Replaces the hash of a person's password; `false` when there is no such person.
+    /// Permit: the person's sign-in (a hash with newer parameters), or housekeeping.
+    ///
+    /// # Errors
+    /// As any write.
+    pub async fn set_password_hash(
+        &mut self,
+        permit: &Permit,
+        user: UserId,
+        hash: &str,
+        at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let covered = permit.covers_user(Action::SessionCreate, user)
+            || permit.covers_instance(Action::Housekeeping);
+        require(covered, "this person's password")?;
+        const SQL: &str = "UPDATE users SET password_hash = $2, updated_at = $3 WHERE id = $1";
+        Ok(self
+            .execute(SQL, &[(&user).into(), hash.into(), at.into()])
+            .await?
+            > 0)
+    }
+}
