@@ -97,6 +97,7 @@ impl Binding {
     }
 
     /// The associated data of a value sealed for this place, or `None` if a name is not one.
+    #[inline]
     pub(crate) fn associated_data(&self, header: &[u8; HEADER]) -> Option<AssociatedData> {
         if !is_name(&self.kind) || !is_name(&self.field) {
             return None;
@@ -205,6 +206,7 @@ impl AssociatedData {
     /// Header, count byte, six lengths, and the fields of the longest binding.
     const CAPACITY: usize = HEADER + 1 + 6 * 4 + 6 + 16 + MAX_NAME + 16 + MAX_NAME + 8;
 
+    #[inline]
     fn new(header: &[u8; HEADER], fields: u8) -> Self {
         let mut bytes = [0; Self::CAPACITY];
         bytes[..HEADER].copy_from_slice(header);
@@ -215,12 +217,14 @@ impl AssociatedData {
         }
     }
 
+    #[inline]
     fn field(&mut self, field: &[u8]) {
         let length = u32::try_from(field.len()).expect("fields are at most 64 bytes long");
         self.push(&length.to_be_bytes());
         self.push(field);
     }
 
+    #[inline]
     fn push(&mut self, part: &[u8]) {
         let end = self.length + part.len();
         self.bytes[self.length..end].copy_from_slice(part);

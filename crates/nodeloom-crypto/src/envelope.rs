@@ -91,22 +91,17 @@ pub(crate) fn seal_with_nonce(
     plaintext: &[u8],
 ) -> Result<Vec<u8>, SealError> {
     check_size(plaintext)?;
-    // At its final size at once: growing would leave a copy of the plaintext behind.
-    let mut envelope = Vec::with_capacity(OVERHEAD + plaintext.len());
-    envelope.extend_from_slice(header);
-    envelope.extend_from_slice(nonce);
-    envelope.extend_from_slice(plaintext);
-    match key.seal(nonce, associated, &mut envelope[HEADER + NONCE..]) {
-        Ok(tag) => {
-            envelope.extend_from_slice(&tag);
-            Ok(envelope)
-        }
-        Err(_) => {
-            // The buffer may still hold the plaintext.
-            drop(Secret::new(envelope));
-            Err(SealError::Cipher)
-        }
-    }
+    let mut envelope = vec![0; OVERHEAD + plaintext.len()];
+    envelope[..HEADER].copy_from_slice(header);
+    envelope[HEADER..HEADER + NONCE].copy_from_slice(nonce);
+    key.seal(
+        nonce,
+        associated,
+        plaintext,
+        &mut envelope[HEADER + NONCE..],
+    )
+    .map_err(|_| SealError::Cipher)?;
+    Ok(envelope)
 }
 
 /// Opens an envelope whose header was read and whose key was chosen by it.
@@ -127,7 +122,7 @@ pub(crate) fn open(
         .ok_or(OpenError::Malformed { length })?;
     let mut plaintext = vec![0; ciphertext.len()];
     let result = key.open(nonce, associated, ciphertext, tag, &mut plaintext);
-    let plaintext = Secret::new(plaintext);
+    let plaintext = Secret::of_bytes(plaintext);
     match result {
         Ok(()) => Ok(plaintext),
         Err(_) => Err(OpenError::NotAuthentic),

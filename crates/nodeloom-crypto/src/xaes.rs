@@ -4,10 +4,8 @@
 //! give a key of AES-256-GCM by one round of the counter-mode derivation of NIST SP 800-108r1 with
 //! AES-CMAC; the last 12 bytes are that cipher's nonce.
 
-use aes::cipher::array::Array;
-use aes::cipher::{BlockCipherEncrypt, KeyInit};
-use aes::{Aes256Enc, Block};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::cipher::{AES_256, EncryptingKey, UnboundCipherKey};
 use aws_lc_rs::error::Unspecified;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -29,11 +27,15 @@ impl From<Unspecified> for CipherError {
 /// A 256-bit XAES key: its AES key schedule and the CMAC subkey K1, so that each message costs two
 /// AES blocks on top of AES-256-GCM.
 ///
-/// Boxed, so that moving the key leaves no copies. `aes` wipes the schedule on drop.
+/// The two blocks are encrypted by aws-lc as well, and not by the `aes` crate: with AVX-512 that
+/// one spreads all its round keys over wide registers for every call, which for two blocks takes
+/// longer than encrypting them.
+///
+/// Boxed, so that moving the key leaves no copies. aws-lc-rs wipes the schedule on drop.
 pub(crate) struct XaesKey(Box<Schedule>);
 
 struct Schedule {
-    aes: Aes256Enc,
+    aes: EncryptingKey,
     k1: [u8; 16],
 }
 
@@ -43,15 +45,24 @@ impl Drop for Schedule {
     }
 }
 
+impl Schedule {
+    /// Encrypts each block of 16 bytes by itself, in place.
+    fn encrypt(&self, blocks: &mut [u8]) {
+        self.aes
+            .encrypt(blocks)
+            .expect("AES encrypts any whole number of blocks");
+    }
+}
+
 impl XaesKey {
     /// Expands a key. Steps 1 and 2 of the specification.
     pub(crate) fn new(key: &[u8; 32]) -> Self {
-        let mut schedule = Box::new(Schedule {
-            aes: Aes256Enc::new(key.into()),
-            k1: [0; 16],
-        });
+        let aes = UnboundCipherKey::new(&AES_256, key)
+            .and_then(EncryptingKey::ecb)
+            .expect("every 32 bytes are an AES-256 key");
+        let mut schedule = Box::new(Schedule { aes, k1: [0; 16] });
         let mut block = Zeroizing::new([0; 16]);
-        schedule.aes.encrypt_block((&mut *block).into());
+        schedule.encrypt(&mut *block);
         // K1 is L doubled in GF(2^128), NIST SP 800-38B section 6.1, without a branch on the key.
         let l = u128::from_be_bytes(*block);
         schedule.k1 = ((l << 1) ^ ((l >> 127) * 0x87)).to_be_bytes();
@@ -60,18 +71,16 @@ impl XaesKey {
 
     /// The AES-256-GCM key for a nonce that starts with `context`. Steps 3 to 5.
     pub(crate) fn subkey(&self, context: &[u8; 12]) -> Zeroizing<[u8; 32]> {
-        let mut blocks = [message(1, context), message(2, context)];
-        for block in &mut blocks {
+        let mut key = Zeroizing::new([0; 32]);
+        for (counter, block) in (1..).zip(key.chunks_exact_mut(16)) {
+            // The derivation's input: counter, label `X`, a zero byte, context.
+            block[..4].copy_from_slice(&[0, counter, b'X', 0]);
+            block[4..].copy_from_slice(context);
             for (byte, mask) in block.iter_mut().zip(&self.0.k1) {
                 *byte ^= mask;
             }
         }
-        self.0.aes.encrypt_blocks(&mut blocks);
-        let mut key = Zeroizing::new([0; 32]);
-        for (half, block) in key.chunks_exact_mut(16).zip(&mut blocks) {
-            half.copy_from_slice(block);
-            block.as_mut_slice().zeroize();
-        }
+        self.0.encrypt(&mut *key);
         key
     }
 
@@ -86,15 +95,16 @@ impl XaesKey {
         (self.subkey(context), nonce)
     }
 
-    /// Encrypts `data` in place and returns the tag.
+    /// Encrypts `plaintext` into `sealed`, which is longer by [`TAG`]: ciphertext, then tag.
     pub(crate) fn seal(
         &self,
         nonce: &[u8; NONCE],
         associated: &[u8],
-        data: &mut [u8],
-    ) -> Result<[u8; TAG], CipherError> {
+        plaintext: &[u8],
+        sealed: &mut [u8],
+    ) -> Result<(), CipherError> {
         let (key, nonce) = self.split(nonce);
-        gcm_seal(&key, nonce, associated, data)
+        gcm_seal(&key, nonce, associated, plaintext, sealed)
     }
 
     /// Checks the tag and decrypts `ciphertext` into `plaintext`, which has the same length.
@@ -112,17 +122,24 @@ impl XaesKey {
     }
 }
 
-/// AES-256-GCM, NIST SP 800-38D section 7.1: encrypts `data` in place and returns the tag.
+/// AES-256-GCM, NIST SP 800-38D section 7.1: encrypts `plaintext` into `sealed`, which is longer by
+/// [`TAG`]: ciphertext, then tag.
 pub(crate) fn gcm_seal(
     key: &[u8; 32],
     nonce: &[u8; 12],
     associated: &[u8],
-    data: &mut [u8],
-) -> Result<[u8; TAG], CipherError> {
+    plaintext: &[u8],
+    sealed: &mut [u8],
+) -> Result<(), CipherError> {
     let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key)?);
     let nonce = Nonce::assume_unique_for_key(*nonce);
-    let tag = key.seal_in_place_separate_tag(nonce, Aad::from(associated), data)?;
-    tag.as_ref().try_into().map_err(|_| CipherError)
+    let associated = Aad::from(associated);
+    let (ciphertext, tag) = sealed
+        .split_at_mut_checked(plaintext.len())
+        .ok_or(CipherError)?;
+    // From one buffer to the other, so that the plaintext is never in the output, not even when
+    // something fails.
+    Ok(key.seal_out_of_place_scatter(nonce, associated, plaintext, ciphertext, &[], tag)?)
 }
 
 /// AES-256-GCM, NIST SP 800-38D section 7.2: checks the tag and decrypts.
@@ -137,11 +154,4 @@ pub(crate) fn gcm_open(
     let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key)?);
     let nonce = Nonce::assume_unique_for_key(*nonce);
     Ok(key.open_separate_gather(nonce, Aad::from(associated), ciphertext, tag, plaintext)?)
-}
-
-/// The derivation's input block: counter, label `X`, a zero byte, context.
-fn message(counter: u8, context: &[u8; 12]) -> Block {
-    let mut block = Array([0, counter, b'X', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-    block[4..].copy_from_slice(context);
-    block
 }

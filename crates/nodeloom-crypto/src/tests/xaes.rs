@@ -6,13 +6,12 @@ use xaes_256_gcm::aead::{AeadInOut, KeyInit};
 
 use super::shake::Shake128;
 use super::{count, hex, to_hex};
-use crate::xaes::{CipherError, XaesKey};
+use crate::xaes::{CipherError, TAG, XaesKey};
 
 fn seal(key: &XaesKey, nonce: &[u8; 24], associated: &[u8], plaintext: &[u8]) -> Vec<u8> {
-    let mut data = plaintext.to_vec();
-    let tag = key.seal(nonce, associated, &mut data).unwrap();
-    data.extend_from_slice(&tag);
-    data
+    let mut sealed = vec![0; plaintext.len() + TAG];
+    key.seal(nonce, associated, plaintext, &mut sealed).unwrap();
+    sealed
 }
 
 fn open(
