@@ -158,8 +158,10 @@ def main():
         database = pathlib.Path(options.database).resolve()
         db = sqlite3.connect(database.as_uri() + "?mode=ro", uri=True)
         data = read_credential(db, key_string(options.key_file), options.name, options.team)
-    except (OSError, sqlite3.Error) as error:
-        sys.exit(f"cannot read {options.database}: {error}")
+    except sqlite3.Error as error:
+        sys.exit(f"cannot read the database {options.database}: {error}")
+    except OSError as error:
+        sys.exit(f"cannot read the key file: {error}")
     sys.stdout.buffer.write(data + b"\n")
 
 
