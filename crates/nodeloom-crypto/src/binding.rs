@@ -96,12 +96,14 @@ impl Binding {
         self.generation
     }
 
-    /// The associated data of a value sealed for this place, or `None` if a name is not one.
+    /// Whether kind and field are names. If not, nothing is sealed or opened for this place.
+    pub(crate) fn has_names(&self) -> bool {
+        is_name(&self.kind) && is_name(&self.field)
+    }
+
+    /// The associated data of a value sealed for this place, which [has names](Self::has_names).
     #[inline]
-    pub(crate) fn associated_data(&self, header: &[u8; HEADER]) -> Option<AssociatedData> {
-        if !is_name(&self.kind) || !is_name(&self.field) {
-            return None;
-        }
+    pub(crate) fn associated_data(&self, header: &[u8; HEADER]) -> AssociatedData {
         let mut data = AssociatedData::new(header, 6);
         data.field(b"sealed");
         data.field(&self.team);
@@ -109,7 +111,7 @@ impl Binding {
         data.field(&self.owner);
         data.field(self.field.as_bytes());
         data.field(&self.generation.to_be_bytes());
-        Some(data)
+        data
     }
 }
 

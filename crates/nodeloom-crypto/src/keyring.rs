@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use crate::binding::Binding;
@@ -66,9 +67,10 @@ impl DataKey {
             return Err(SealError::WrongTeam);
         }
         let header = envelope::header_bytes(self.id.as_bytes());
-        let associated = binding
-            .associated_data(&header)
-            .ok_or(SealError::InvalidName)?;
+        if !binding.has_names() {
+            return Err(SealError::InvalidName);
+        }
+        let associated = binding.associated_data(&header);
         envelope::seal_with_nonce(&self.key, &header, nonce, associated.as_bytes(), plaintext)
     }
 
@@ -98,9 +100,10 @@ impl DataKey {
             return Err(OpenError::WrongTeam);
         }
         // Nothing can have been sealed under a name that sealing refuses.
-        let associated = binding
-            .associated_data(&envelope::header_bytes(&header.key_id))
-            .ok_or(OpenError::NotAuthentic)?;
+        if !binding.has_names() {
+            return Err(OpenError::NotAuthentic);
+        }
+        let associated = binding.associated_data(&envelope::header_bytes(&header.key_id));
         envelope::open(&self.key, associated.as_bytes(), envelope)
     }
 }
@@ -117,7 +120,31 @@ impl fmt::Debug for DataKey {
 /// before. `Debug` shows ids alone.
 #[derive(Clone, Default)]
 pub struct KeyRing {
-    keys: HashMap<KeyId, Arc<DataKey>>,
+    keys: HashMap<u64, Arc<DataKey>, BuildHasherDefault<IdHasher>>,
+}
+
+/// Ids are random, so they serve as their own hash. Nobody can choose them to collide: a key is
+/// here only if it was generated here or unwrapped from a slot that authenticates its id.
+#[derive(Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write_u64(&mut self, id: u64) {
+        self.0 = id;
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("the ring's keys are numbers");
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// An id as the ring's map has it.
+fn number(id: KeyId) -> u64 {
+    u64::from_ne_bytes(*id.as_bytes())
 }
 
 impl KeyRing {
@@ -128,22 +155,22 @@ impl KeyRing {
 
     /// Adds a key. Returns the key that had this id before, if there was one.
     pub fn insert(&mut self, key: DataKey) -> Option<Arc<DataKey>> {
-        self.keys.insert(key.id(), Arc::new(key))
+        self.keys.insert(number(key.id()), Arc::new(key))
     }
 
     /// Takes a key out. It is wiped when the last user drops it.
     pub fn remove(&mut self, id: KeyId) -> Option<Arc<DataKey>> {
-        self.keys.remove(&id)
+        self.keys.remove(&number(id))
     }
 
     /// The key of this id.
     pub fn get(&self, id: KeyId) -> Option<Arc<DataKey>> {
-        self.keys.get(&id).cloned()
+        self.keys.get(&number(id)).cloned()
     }
 
     /// Whether the ring holds a key of this id.
     pub fn contains(&self, id: KeyId) -> bool {
-        self.keys.contains_key(&id)
+        self.keys.contains_key(&number(id))
     }
 
     /// How many keys the ring holds.
@@ -167,7 +194,7 @@ impl KeyRing {
         plaintext: &[u8],
     ) -> Result<Vec<u8>, SealError> {
         self.keys
-            .get(&key)
+            .get(&number(key))
             .ok_or(SealError::UnknownKey(key))?
             .seal(binding, plaintext)
     }
@@ -179,13 +206,18 @@ impl KeyRing {
     pub fn open(&self, binding: &Binding, envelope: &[u8]) -> Result<Secret<Vec<u8>>, OpenError> {
         let header = envelope::header(envelope)?;
         let id = KeyId::from_bytes(header.key_id);
-        let key = self.keys.get(&id).ok_or(OpenError::UnknownKey(id))?;
+        let key = self
+            .keys
+            .get(&number(id))
+            .ok_or(OpenError::UnknownKey(id))?;
         key.open_selected(binding, &header, envelope)
     }
 }
 
 impl fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.keys.keys()).finish()
+        f.debug_set()
+            .entries(self.keys.values().map(|key| key.id()))
+            .finish()
     }
 }
