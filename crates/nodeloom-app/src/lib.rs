@@ -1,1 +1,29 @@
-//! Part of nodeloom; see the crate's description.
+//! The use-cases of nodeloom: load, authorise, seal or open, write, audit, commit.
+//! Knows no HTTP and no SQL.
+
+mod app;
+mod audit;
+mod credential;
+mod ctx;
+mod doctor;
+mod error;
+mod keys;
+pub mod password;
+mod session;
+mod set_up;
+mod start;
+mod team;
+
+pub use app::App;
+pub use audit::{AuditAnchor, AuditReport};
+pub use credential::{
+    CredentialChange, CredentialList, CredentialView, ListCredentials, NewCredential, Revealed,
+};
+pub use ctx::{Ctx, Who};
+pub use doctor::{DoctorReport, UnopenedValue};
+pub use error::AppError;
+pub use keys::{CensusLine, DataKeyStatus, KeyStatus, RootStatus};
+pub use session::{Me, MyTeam, SessionToken, SessionView, SignedIn};
+pub use set_up::NewAdmin;
+pub use start::{KeyRefusal, KnownRoot, OpenError, Verdict, judge};
+pub use team::TeamView;

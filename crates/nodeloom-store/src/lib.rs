@@ -12,6 +12,7 @@ pub mod audit;
 mod credential;
 mod engine;
 mod error;
+mod inspect;
 mod instance;
 mod key;
 mod member;
@@ -28,6 +29,7 @@ pub use audit::{Anchor, AuditHead, AuditRow, ChainFault, ChainReport, Checkpoint
 pub use credential::{CredentialRow, CredentialVersionRow};
 pub use engine::{EngineKind, UnknownWord};
 pub use error::{Cause, ConflictKind, StoreError};
+pub use inspect::CurrentValueRow;
 pub use instance::{InstanceRow, ProcessRow, SetupCodeRow};
 pub use key::{DataKeyRow, KeySlotRow, KeyState, RootKeyRow, RootState};
 pub use member::{MembershipRow, TeamRow, UserRow, UserState};

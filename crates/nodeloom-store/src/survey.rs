@@ -78,6 +78,14 @@ impl Store {
         survey
     }
 
+    /// The same look at a database that is open.
+    ///
+    /// # Errors
+    /// As [`Store::survey`].
+    pub async fn survey_now(&self) -> Result<Survey, StoreError> {
+        self.look().await
+    }
+
     async fn look(&self) -> Result<Survey, StoreError> {
         let version = match migrate::current_version(self).await {
             Ok(0) => return Ok(Survey::empty(SchemaState::Absent)),

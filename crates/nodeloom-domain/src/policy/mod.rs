@@ -82,7 +82,6 @@ pub fn first_admin(users: u64) -> Result<Permit, Denied> {
 }
 
 /// The permit to open a session for a person whose proof has just been verified.
-#[must_use]
 pub fn signed_in(user: UserId) -> Permit {
     Permit::new(Action::SessionCreate, Resource::User(user))
 }
@@ -90,7 +89,6 @@ pub fn signed_in(user: UserId) -> Permit {
 /// The permit for what the program does on its own: making keys at the birth of a
 /// team or instance, marking a value that does not open, counting failed sign-ins,
 /// dropping what has expired.
-#[must_use]
 pub fn housekeeping() -> Permit {
     Permit::new(Action::Housekeeping, Resource::Instance)
 }

@@ -1,0 +1,180 @@
+//! The instance as its callers see it: one value, cheap to clone.
+
+use std::sync::Arc;
+
+use nodeloom_crypto::RootKey;
+use nodeloom_domain::{
+    Clock, Timestamp,
+    audit::{AuditEvent, Origin, Outcome},
+    policy::{self, Action, Actor, Denied, Resource},
+};
+use nodeloom_store::{Store, Tx};
+
+use crate::{AppError, Ctx, KeyRefusal, OpenError, Verdict, Who, judge, keys, keys::Keys};
+
+/// An open instance: its database, the keys that this process holds, the clock.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    keys: Keys,
+    clock: Clock,
+}
+
+impl App {
+    /// Opens the instance behind a migrated `store` with `root`; on a fresh database
+    /// first makes the instance, its keys and the team `Default`.
+    ///
+    /// # Errors
+    /// [`OpenError::Key`] when the key does not belong to the data; then nothing was
+    /// changed.
+    pub async fn open(
+        store: Store,
+        root: RootKey,
+        clock: Clock,
+        origin: &Origin,
+    ) -> Result<Self, OpenError> {
+        if matches!(Self::judged(&store, &root).await?, Verdict::Fresh) {
+            let made = keys::birth_instance(&store, &root, &clock, origin).await?;
+            // Whoever lost the race to make it must hold the same key as the winner.
+            if !made && !matches!(Self::judged(&store, &root).await?, Verdict::Match) {
+                return Err(OpenError::Key(KeyRefusal::NeverSeen {
+                    given: root.id(),
+                    expected: vec![],
+                }));
+            }
+        }
+        let keys = Keys::load(&store, root).await?;
+        let app = Self(Arc::new(Inner { store, keys, clock }));
+        app.touch_root().await?;
+        Ok(app)
+    }
+
+    async fn judged(store: &Store, root: &RootKey) -> Result<Verdict, OpenError> {
+        match judge(&store.survey_now().await?, root) {
+            Verdict::Refused(refusal) => Err(OpenError::Key(refusal)),
+            verdict => Ok(verdict),
+        }
+    }
+
+    /// Notes that the root key is in use, once at each start.
+    async fn touch_root(&self) -> Result<(), AppError> {
+        let mut tx = self.store().begin().await?;
+        tx.touch_root(self.keys().root_id(), self.now()).await?;
+        Ok(tx.commit_unaudited("the last use of a root key").await?)
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.0.keys
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// [`AppError::Unavailable`] when it does not.
+    pub async fn ready(&self) -> Result<(), AppError> {
+        Ok(self.store().ping().await?)
+    }
+
+    /// Waits for what is under way and closes the database.
+    pub async fn close(&self) {
+        self.store().close().await;
+    }
+
+    /// Who asks, by the database as it stands now. For reads.
+    pub(crate) async fn actor(&self, ctx: &Ctx) -> Result<Actor, AppError> {
+        match &ctx.who {
+            Who::Operator { user, host } => Ok(Actor::Operator {
+                user: user.clone(),
+                host: host.clone(),
+            }),
+            Who::Session(token) => {
+                let found = self.store().session_with_user(token.id()).await?;
+                self.known(token, found).map(|(actor, _)| actor)
+            }
+        }
+    }
+
+    /// Who asks, by the database as the transaction sees it. For writes: a role that
+    /// was lowered a moment ago is lowered here.
+    pub(crate) async fn actor_in(&self, tx: &mut Tx, ctx: &Ctx) -> Result<Actor, AppError> {
+        match &ctx.who {
+            Who::Operator { user, host } => Ok(Actor::Operator {
+                user: user.clone(),
+                host: host.clone(),
+            }),
+            Who::Session(token) => {
+                let found = tx.session_with_user(token.id()).await?;
+                self.known(token, found).map(|(actor, _)| actor)
+            }
+        }
+    }
+
+    /// Asks the policy; a refusal is written to the audit trail in a transaction of
+    /// its own. Never call it while a write transaction is open: SQLite has one writer.
+    pub(crate) async fn allow(
+        &self,
+        actor: &Actor,
+        action: Action,
+        resource: Resource,
+        ctx: &Ctx,
+        name: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), AppError> {
+        match policy::authorise(actor, action, resource, now) {
+            // A write asks again inside its transaction and keeps that permit.
+            Ok(_permit) => Ok(()),
+            Err(denied) => Err(self
+                .refused(actor, action, resource, ctx, name, denied)
+                .await),
+        }
+    }
+
+    /// Records a refusal and answers it. A stranger's refusal answers like an unknown
+    /// id; if the record cannot be written, that is the answer.
+    pub(crate) async fn refused(
+        &self,
+        actor: &Actor,
+        action: Action,
+        resource: Resource,
+        ctx: &Ctx,
+        name: Option<&str>,
+        denied: Denied,
+    ) -> AppError {
+        let mut event = AuditEvent::new(self.now(), actor.audited(), action.as_str(), &ctx.origin)
+            .ended(Outcome::Refused)
+            .with("reason", denied.to_string());
+        match resource {
+            // A stranger's refusal stands in no team's trail under the stranger's name
+            // by accident: the team is the one that was aimed at.
+            Resource::Team(team) => event = event.in_team(team),
+            Resource::Record { team, id } => {
+                event = event
+                    .in_team(team)
+                    .on("credential", &id, name.unwrap_or_default());
+            }
+            Resource::User(user) => event = event.on("user", user.as_bytes(), ""),
+            Resource::Instance => {}
+        }
+        match self.record(&event).await {
+            Err(error) => error,
+            Ok(()) if denied == Denied::NotVisible => AppError::NotFound,
+            Ok(()) => AppError::Denied(denied),
+        }
+    }
+
+    /// Writes one event that accompanies no other change.
+    pub(crate) async fn record(&self, event: &AuditEvent) -> Result<(), AppError> {
+        let tx = self.store().begin().await?;
+        Ok(tx.commit(event, self.keys().audit()).await?)
+    }
+}

@@ -1,0 +1,200 @@
+//! Credentials: stored sealed, listed by name, opened for a reason.
+
+mod create;
+mod delete;
+mod list;
+mod reveal;
+mod update;
+mod view;
+
+pub use create::NewCredential;
+pub use list::{CredentialList, ListCredentials};
+pub use reveal::Revealed;
+pub use update::CredentialChange;
+pub use view::CredentialView;
+
+use nodeloom_crypto::{Binding, Secret};
+use nodeloom_domain::{
+    CredentialId, FieldErrors, Name, SealedValueId,
+    audit::{AuditEvent, Outcome},
+    credential_type::{self, CredentialType},
+    policy::{self, Action, Actor, Resource},
+};
+use nodeloom_store::{ConflictKind, CredentialRow, SealedRow, SealedState, StoreError};
+use serde_json::{Map, Value};
+
+use crate::{
+    App, AppError, Ctx,
+    keys::{Unopened, system},
+};
+
+/// The kind of a credential's sealed value.
+pub(crate) const KIND: &str = "credential";
+/// The one sealed field of a credential: its whole `data` object.
+pub(crate) const FIELD: &str = "data";
+
+/// Where the value of `generation` of this credential belongs: made from the record
+/// that is being served, never from the sealed row.
+pub(crate) fn binding(row: &CredentialRow, generation: u64) -> Binding {
+    Binding::of_record(
+        *row.team_id.as_bytes(),
+        KIND,
+        *row.id.as_bytes(),
+        FIELD,
+        generation,
+    )
+}
+
+pub(crate) fn record(row: &CredentialRow) -> Resource {
+    Resource::Record {
+        team: row.team_id,
+        id: *row.id.as_bytes(),
+    }
+}
+
+/// The name of the actor, for "created by".
+pub(crate) fn by(actor: &Actor) -> (Option<nodeloom_domain::UserId>, String) {
+    (actor.user_id(), actor.audited().name)
+}
+
+fn parse_name(text: &str) -> Result<Name, FieldErrors> {
+    Name::parse(text).map_err(|error| FieldErrors::one("name", error.rule(), error.to_string()))
+}
+
+fn find_kind(id: &str) -> Result<&'static CredentialType, FieldErrors> {
+    credential_type::find_type(id).ok_or_else(|| {
+        let known: Vec<&str> = credential_type::list_types()
+            .iter()
+            .map(|kind| kind.id.as_str())
+            .collect();
+        FieldErrors::one(
+            "type",
+            "unknown",
+            format!("must be one of {}", known.join(", ")),
+        )
+    })
+}
+
+/// `data` as the text that is sealed. Too large is refused here, before any key is
+/// touched.
+fn plaintext(data: &Map<String, Value>) -> Result<Secret<Vec<u8>>, AppError> {
+    let text = serde_json::to_vec(data)
+        .map_err(|_| AppError::internal("a JSON object did not serialise"))?;
+    let text = Secret::new(text);
+    // EXPOSE: measured, not read.
+    if text.expose().len() > credential_type::MAX_DATA_BYTES {
+        return Err(AppError::TooLarge {
+            max_bytes: credential_type::MAX_DATA_BYTES,
+        });
+    }
+    Ok(text)
+}
+
+/// Names of the fields that are set, for masks that need no decryption.
+fn field_names(data: &Map<String, Value>) -> Vec<String> {
+    data.keys().cloned().collect()
+}
+
+fn parse_data(plaintext: &Secret<Vec<u8>>) -> Result<Map<String, Value>, AppError> {
+    // EXPOSE: parsed for a merge inside this process.
+    serde_json::from_slice(plaintext.expose())
+        .map_err(|_| AppError::internal("a sealed value is authentic and no JSON object"))
+}
+
+fn name_conflict(error: StoreError, name: &str) -> AppError {
+    match error {
+        StoreError::Conflict {
+            kind: ConflictKind::Duplicate,
+            ..
+        } => AppError::NameTaken {
+            name: name.to_owned(),
+        },
+        other => other.into(),
+    }
+}
+
+impl App {
+    /// The credential, if the actor may do `action` to it; else the refusal, recorded.
+    /// For reads.
+    pub(crate) async fn permitted(
+        &self,
+        ctx: &Ctx,
+        id: CredentialId,
+        action: Action,
+    ) -> Result<(CredentialRow, Actor), AppError> {
+        let actor = self.actor(ctx).await?;
+        let row = self
+            .store()
+            .find_credential(id)
+            .await?
+            .ok_or(AppError::NotFound)?;
+        self.allow(
+            &actor,
+            action,
+            record(&row),
+            ctx,
+            Some(&row.name),
+            self.now(),
+        )
+        .await?;
+        Ok((row, actor))
+    }
+
+    /// Opens the current value of a credential inside its transaction's view.
+    pub(crate) async fn open_current(
+        &self,
+        row: &CredentialRow,
+        sealed: &SealedRow,
+    ) -> Result<Result<Secret<Vec<u8>>, Unopened>, AppError> {
+        self.keys()
+            .open(
+                self.store(),
+                &binding(row, row.generation),
+                &sealed.envelope,
+            )
+            .await
+    }
+
+    /// Notes what an attempt to open has found: a value that is not authentic is
+    /// quarantined, kept as it is and named in the trail; one that opens again is
+    /// cleared. A locked value is left alone: locked is computed, never stored.
+    pub(crate) async fn note_opening(
+        &self,
+        ctx: &Ctx,
+        team: nodeloom_domain::TeamId,
+        name: &str,
+        sealed: &SealedRow,
+        found: Result<(), Unopened>,
+    ) -> Result<(), AppError> {
+        let (state, reason, action) = match found {
+            Ok(()) if sealed.state != SealedState::Ok => (SealedState::Ok, None, "value.clear"),
+            Err(Unopened::Quarantined(reason)) if sealed.state != SealedState::Quarantined => {
+                (SealedState::Quarantined, Some(reason), "value.quarantine")
+            }
+            _ => return Ok(()),
+        };
+        let mut tx = self.store().begin().await?;
+        let permit = policy::housekeeping();
+        let id: SealedValueId = sealed.id;
+        if !tx
+            .mark_sealed(&permit, id, state, reason, &sealed.envelope)
+            .await?
+        {
+            // Replaced since it was read: the finding is about a value that is gone.
+            return Ok(());
+        }
+        let mut event = AuditEvent::new(self.now(), system(), action, &ctx.origin)
+            .in_team(team)
+            .on(KIND, &sealed.owner_id, name)
+            .with("generation", sealed.generation)
+            .with("field", sealed.field.clone());
+        if let Some(reason) = reason {
+            event = event.ended(Outcome::Failed).with("reason", reason);
+            tracing::error!(
+                team.id = %team, value.kind = %sealed.kind, value.generation = sealed.generation,
+                reason, "a stored value does not open and is quarantined"
+            );
+        }
+        Ok(tx.commit(&event, self.keys().audit()).await?)
+    }
+}

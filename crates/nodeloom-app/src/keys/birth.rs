@@ -1,0 +1,137 @@
+//! New keys: random, wrapped under the root key, never derived from it.
+
+use nodeloom_crypto::{AuditKey, INSTANCE, KeyBinding, KeyId, KeyMaterial, Purpose, RootKey};
+use nodeloom_domain::{
+    Clock, InstanceId, TeamId,
+    audit::{ActorKind, AuditActor, AuditEvent, Origin},
+    policy,
+};
+use nodeloom_store::{
+    DataKeyRow, InstanceRow, KeySlotRow, KeyState, RootKeyRow, RootState, Store, TeamRow, Tx,
+};
+
+use crate::AppError;
+
+/// Name of the team that a fresh instance begins with.
+const FIRST_TEAM: &str = "Default";
+
+/// The program's own voice in the audit trail.
+pub(crate) fn system() -> AuditActor {
+    AuditActor {
+        kind: ActorKind::System,
+        id: None,
+        name: "nodeloom".into(),
+    }
+}
+
+/// Makes everything that a fresh database lacks, in one transaction: instance, root
+/// key record, the instance's keys, the first team and its key. Either all of it
+/// stands afterwards or the database is still fresh.
+///
+/// Returns `false` when another process was quicker.
+pub(crate) async fn instance(
+    store: &Store,
+    root: &RootKey,
+    clock: &Clock,
+    origin: &Origin,
+) -> Result<bool, AppError> {
+    let now = clock.now();
+    let permit = policy::housekeeping();
+    let mut tx = store.begin().await?;
+    if tx.instance().await?.is_some() {
+        return Ok(false);
+    }
+    let id = InstanceId::generate(now);
+    tx.insert_instance(
+        &permit,
+        &InstanceRow {
+            id,
+            created_at: now,
+        },
+    )
+    .await?;
+    tx.insert_root(
+        &permit,
+        &RootKeyRow {
+            id: root.id(),
+            state: RootState::Active,
+            first_seen: now,
+            last_seen: now,
+            wrapped: None,
+        },
+    )
+    .await?;
+    let mut chain = None;
+    for purpose in [Purpose::Seal, Purpose::Index, Purpose::Audit, Purpose::Sign] {
+        let (key, material) = data_key(&mut tx, root, None, purpose, clock).await?;
+        if purpose == Purpose::Audit {
+            chain = Some(AuditKey::new(key, material));
+        }
+    }
+    let chain = chain.expect("the loop above makes an audit key");
+    let team = TeamId::generate(now);
+    tx.insert_team(
+        &permit,
+        &TeamRow {
+            id: team,
+            name: FIRST_TEAM.into(),
+            created_at: now,
+        },
+    )
+    .await?;
+    data_key(&mut tx, root, Some(team), Purpose::Seal, clock).await?;
+    let events = [
+        AuditEvent::new(now, system(), "instance.create", origin)
+            .on("instance", id.as_bytes(), "instance")
+            .with("rootId", root.id().to_string()),
+        AuditEvent::new(now, system(), "team.create", origin)
+            .in_team(team)
+            .on("team", team.as_bytes(), FIRST_TEAM),
+    ];
+    tx.commit_all(&events, &chain).await?;
+    Ok(true)
+}
+
+/// Makes one data key with its slot under `root`, inside the caller's transaction.
+pub(crate) async fn data_key(
+    tx: &mut Tx,
+    root: &RootKey,
+    team: Option<TeamId>,
+    purpose: Purpose,
+    clock: &Clock,
+) -> Result<(KeyId, KeyMaterial), AppError> {
+    let now = clock.now();
+    let permit = policy::housekeeping();
+    let (id, material) = (KeyId::generate()?, KeyMaterial::generate()?);
+    let owner = team.map_or(INSTANCE, |team| *team.as_bytes());
+    let envelope = root.wrap_key(
+        &KeyBinding {
+            purpose,
+            team: owner,
+            key: id,
+        },
+        &material,
+    )?;
+    tx.insert_data_key(
+        &permit,
+        &DataKeyRow {
+            id,
+            team_id: team,
+            purpose,
+            state: KeyState::Active,
+            created_at: now,
+        },
+    )
+    .await?;
+    tx.insert_slot(
+        &permit,
+        &KeySlotRow {
+            data_key_id: id,
+            root_id: root.id(),
+            envelope,
+            created_at: now,
+        },
+    )
+    .await?;
+    Ok((id, material))
+}
