@@ -1,0 +1,230 @@
+//! Credentials: writing, listing, searching.
+
+use nodeloom_domain::{
+    CredentialId, TeamId, name_words,
+    policy::{Action, Resource},
+    search_terms, sort_key,
+};
+use nodeloom_store::{CredentialPage, CredentialQuery, CredentialRow, StoreError};
+
+use crate::harness::{Db, NOW, World, event, may, on_both};
+
+on_both!(
+    create_change_delete,
+    names_are_unique_in_a_team,
+    permits_are_for_one_record,
+    lists_are_sorted_and_paged,
+    search_finds_starts_of_words,
+    search_says_when_it_gave_up_counting,
+);
+
+fn record(row: &CredentialRow) -> Resource {
+    Resource::Record { team: row.team_id, id: *row.id.as_bytes() }
+}
+
+async fn create_change_delete(db: Db) {
+    let world = World::new(db).await;
+    let mut row = world.add("Stripe live").await;
+    let store = &world.store;
+    assert_eq!(store.find_credential(row.id).await.unwrap().unwrap(), row);
+    let by_name = store.find_credential_by_name(world.team, "Stripe live").await.unwrap();
+    assert_eq!(by_name.unwrap().id, row.id);
+    assert!(store.find_credential(CredentialId::generate(NOW)).await.unwrap().is_none());
+
+    let change = may(Action::CredentialUpdate, record(&row));
+    row.name = "Stripe test".into();
+    row.sort_key = sort_key(&row.name);
+    row.kind = "API_KEY".into();
+    (row.generation, row.revision) = (2, 2);
+    row.fields = vec!["apiKey".into()];
+    row.updated_by = Some(world.user);
+    let words = name_words(&row.name);
+    let mut tx = store.begin().await.unwrap();
+    assert!(!tx.update_credential(&change, &row, &words, 9).await.unwrap(), "stale");
+    assert!(tx.update_credential(&change, &row, &words, 1).await.unwrap());
+    assert_eq!(tx.find_credential(row.id).await.unwrap().unwrap(), row);
+    tx.commit(&event("credential.update"), &world.chain).await.unwrap();
+    let versions = store.credential_versions(row.id).await.unwrap();
+    let numbers: Vec<u64> = versions.iter().map(|version| version.generation).collect();
+    assert_eq!(numbers, [2, 1]);
+    assert_eq!(names(&find(&world, "live").await), [""; 0]);
+    assert_eq!(names(&find(&world, "test").await), ["Stripe test"]);
+    assert_eq!(list(&world, Some("API_KEY")).await.total, 1);
+    assert_eq!(list(&world, Some("HTTP_BASIC")).await.total, 0);
+
+    let delete = may(Action::CredentialDelete, record(&row));
+    let mut tx = store.begin().await.unwrap();
+    let mut stale = row.clone();
+    stale.revision = 1;
+    assert!(!tx.delete_credential(&delete, &stale).await.unwrap());
+    assert!(tx.delete_credential(&delete, &row).await.unwrap());
+    assert!(!tx.delete_credential(&delete, &row).await.unwrap());
+    tx.commit(&event("credential.delete"), &world.chain).await.unwrap();
+    assert!(store.find_credential(row.id).await.unwrap().is_none());
+    assert_eq!(list(&world, None).await.total, 0);
+    assert_eq!(names(&find(&world, "stripe").await), [""; 0]);
+
+    // The version numbers of a deleted credential stay used.
+    let mut tx = store.begin().await.unwrap();
+    let error = tx.insert_credential(&world.may_create(), &row, &words).await.unwrap_err();
+    assert!(error.is_duplicate_in("credential_versions"), "{error:?}");
+}
+
+async fn names_are_unique_in_a_team(db: Db) {
+    let world = World::new(db).await;
+    world.add("one").await;
+    let two = world.add("two").await;
+    let mut tx = world.store.begin().await.unwrap();
+    let twin = world.credential("one");
+    let error = tx.insert_credential(&world.may_create(), &twin, &[]).await.unwrap_err();
+    assert!(error.is_duplicate_in("credentials"), "{error:?}");
+    drop(tx);
+    let mut tx = world.store.begin().await.unwrap();
+    let mut renamed = two.clone();
+    renamed.name = "one".into();
+    renamed.revision = 2;
+    let change = may(Action::CredentialUpdate, record(&two));
+    let error = tx.update_credential(&change, &renamed, &[], 1).await.unwrap_err();
+    assert!(error.is_duplicate_in("credentials"), "{error:?}");
+    let shown = format!("{error} {error:?}");
+    assert!(!shown.contains("one"), "no values in errors: {shown}");
+    drop(tx);
+    assert_eq!(list(&world, None).await.total, 2);
+}
+
+async fn permits_are_for_one_record(db: Db) {
+    let world = World::new(db).await;
+    let (one, two) = (world.add("one").await, world.add("two").await);
+    let mut tx = world.store.begin().await.unwrap();
+    let wrong = [
+        may(Action::CredentialUpdate, record(&two)),
+        may(Action::CredentialReveal, record(&one)),
+        may(Action::CredentialUpdate, Resource::Team(world.team)),
+        may(Action::CredentialUpdate, Resource::Instance),
+    ];
+    for permit in &wrong {
+        let error = tx.update_credential(permit, &one, &[], 1).await.unwrap_err();
+        assert!(matches!(error, StoreError::PermitMismatch(_)));
+        let error = tx.delete_credential(permit, &one).await.unwrap_err();
+        assert!(matches!(error, StoreError::PermitMismatch(_)));
+        let error = tx.insert_credential(permit, &one, &[]).await.unwrap_err();
+        assert!(matches!(error, StoreError::PermitMismatch(_)));
+    }
+    // A permit for a record that claims another team than it is stored under.
+    let mut moved = one.clone();
+    moved.team_id = TeamId::generate(NOW);
+    let permit = may(Action::CredentialUpdate, record(&moved));
+    assert!(!tx.update_credential(&permit, &moved, &[], 1).await.unwrap());
+    let permit = may(Action::CredentialDelete, record(&moved));
+    assert!(!tx.delete_credential(&permit, &moved).await.unwrap());
+}
+
+async fn lists_are_sorted_and_paged(db: Db) {
+    let world = World::new(db).await;
+    for name in ["beta", "Alpha", "gamma", "alpha 2", "Émile", "zeta"] {
+        world.add(name).await;
+    }
+    let mut other = world.credential("delta");
+    other.kind = "OPENAI".into();
+    world.add_row(&other).await;
+    let all = list(&world, None).await;
+    assert_eq!((all.total, all.total_is_exact), (7, true));
+    assert_eq!(
+        names(&all),
+        ["Alpha", "alpha 2", "beta", "delta", "gamma", "zeta", "Émile"],
+        "by bytes of the sort key, the same on both engines"
+    );
+    let typed = list(&world, Some("OPENAI")).await;
+    assert_eq!((names(&typed), typed.total), (vec!["delta".to_owned()], 1));
+    let mut paged = Vec::new();
+    for page in 0..4 {
+        let mut query = query(&world, None, "");
+        (query.offset, query.limit) = (page * 2, 2);
+        let page = world.store.list_credentials(&query).await.unwrap();
+        assert_eq!(page.total, 7);
+        paged.extend(names(&page));
+    }
+    assert_eq!(paged, names(&all));
+    let stranger = CredentialQuery { team: TeamId::generate(NOW), ..query(&world, None, "") };
+    assert_eq!(world.store.list_credentials(&stranger).await.unwrap().total, 0);
+}
+
+async fn search_finds_starts_of_words(db: Db) {
+    let world = World::new(db).await;
+    for name in ["Stripe live", "Stripe test", "Slack bot", "my-key", "Live Slack", "100% sure_"] {
+        world.add(name).await;
+    }
+    let mut typed = world.credential("Stripe other");
+    typed.kind = "OPENAI".into();
+    world.add_row(&typed).await;
+    for (search, expected) in [
+        ("str", &["Stripe live", "Stripe other", "Stripe test"][..]),
+        ("LIV", &["Live Slack", "Stripe live"]),
+        ("slack liv", &["Live Slack"]),
+        ("liv slack", &["Live Slack"]),
+        ("s b", &["Slack bot"]),
+        ("ripe", &[]),
+        ("key", &["my-key"]),
+        ("100", &["100% sure_"]),
+        ("%", &[]),
+        ("s_", &["100% sure_", "Live Slack", "Slack bot", "Stripe live", "Stripe other", "Stripe test"]),
+        ("zzz", &[]),
+    ] {
+        let page = find(&world, search).await;
+        assert_eq!(names(&page), expected, "{search}");
+        assert_eq!(page.total, expected.len() as u64, "{search}");
+        assert!(page.total_is_exact);
+    }
+    let page = world.store.list_credentials(&query(&world, Some("OPENAI"), "str")).await.unwrap();
+    assert_eq!((names(&page), page.total), (vec!["Stripe other".to_owned()], 1));
+    // The total is there on a page past the end, and on one of no rows.
+    for (offset, limit) in [(50, 10), (0, 0), (1, 1)] {
+        let query = CredentialQuery { offset, limit, ..query(&world, None, "str") };
+        let page = world.store.list_credentials(&query).await.unwrap();
+        assert_eq!(page.total, 3);
+        assert_eq!(page.rows.len() as u64, limit.min(3_u64.saturating_sub(offset)));
+    }
+    // More terms than a statement takes.
+    let many = "s l st li sl str liv sla stri live";
+    assert_eq!(names(&find(&world, many).await), [""; 0]);
+}
+
+async fn search_says_when_it_gave_up_counting(db: Db) {
+    let world = World::new(db).await;
+    let count = nodeloom_store::SEARCH_LIMIT + 5;
+    let mut tx = world.store.begin().await.unwrap();
+    let permit = world.may_create();
+    for number in 0..count {
+        let row = world.credential(&format!("bulk {number:06}"));
+        tx.insert_credential(&permit, &row, &["bulk".into(), format!("{number:06}")]).await.unwrap();
+    }
+    tx.commit(&event("import"), &world.chain).await.unwrap();
+    let page = find(&world, "bulk").await;
+    assert_eq!((page.total, page.total_is_exact), (nodeloom_store::SEARCH_LIMIT, false));
+    assert!(page.rows.is_sorted_by(|a, b| a.sort_key < b.sort_key));
+    let page = find(&world, "bulk 000123").await;
+    assert_eq!((names(&page), page.total_is_exact), (vec!["bulk 000123".to_owned()], true));
+    assert_eq!(list(&world, None).await.total, count);
+}
+
+fn query(world: &World, kind: Option<&str>, search: &str) -> CredentialQuery {
+    CredentialQuery {
+        team: world.team,
+        kind: kind.map(str::to_owned),
+        terms: search_terms(search),
+        offset: 0,
+        limit: 50,
+    }
+}
+
+async fn list(world: &World, kind: Option<&str>) -> CredentialPage {
+    world.store.list_credentials(&query(world, kind, "")).await.unwrap()
+}
+
+async fn find(world: &World, search: &str) -> CredentialPage {
+    world.store.list_credentials(&query(world, None, search)).await.unwrap()
+}
+
+fn names(page: &CredentialPage) -> Vec<String> {
+    page.rows.iter().map(|row| row.name.clone()).collect()
+}

@@ -1,0 +1,10 @@
+//! One suite, run on SQLite always and on PostgreSQL through `NODELOOM_TEST_POSTGRES`.
+
+mod audit;
+mod concurrent;
+mod credentials;
+mod damage;
+mod harness;
+mod keys;
+mod people;
+mod schema;
