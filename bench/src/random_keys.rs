@@ -72,12 +72,20 @@ pub(crate) fn run(count: u64) -> Result<()> {
         refused += times;
         println!("{name:<22} {checked:>10} keys {times:>4} refused {refusals:?}");
     }
-    println!("{count} keys, {refused} refused, {:.0} keys/s on {threads} threads", count as f64 / seconds);
+    println!(
+        "{count} keys, {refused} refused, {:.0} keys/s on {threads} threads",
+        count as f64 / seconds
+    );
     Ok(())
 }
 
 fn key(format: usize, random: &mut Xoshiro) -> String {
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hex = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>()
+    };
     match format {
         0 => hex(&random.bytes::<16>()),
         1 => hex(&random.bytes::<32>()),
@@ -123,7 +131,8 @@ impl Xoshiro {
     }
 
     fn alphanumeric(&mut self, length: usize) -> String {
-        const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+        const ALPHABET: &[u8; 62] =
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
         let mut text = String::with_capacity(length);
         while text.len() < length {
             // Six bits at a time; the two values beyond the alphabet are drawn anew.
@@ -140,6 +149,13 @@ impl Xoshiro {
         bytes[6] = bytes[6] & 0x0f | 0x40;
         bytes[8] = bytes[8] & 0x3f | 0x80;
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+        [
+            &hex[..8],
+            &hex[8..12],
+            &hex[12..16],
+            &hex[16..20],
+            &hex[20..],
+        ]
+        .join("-")
     }
 }

@@ -13,25 +13,50 @@ pub(super) struct Alphabet {
 pub(super) const HEADER_BITS: f32 = 4.0;
 
 /// All bytes.
-pub(super) const BYTES: Alphabet = Alphabet { name: "bytes", bits: 8.0 };
+pub(super) const BYTES: Alphabet = Alphabet {
+    name: "bytes",
+    bits: 8.0,
+};
 /// Hexadecimal digits of one case.
-pub(super) const HEX: Alphabet = Alphabet { name: "hexadecimal", bits: 4.0 };
+pub(super) const HEX: Alphabet = Alphabet {
+    name: "hexadecimal",
+    bits: 4.0,
+};
+
+/// Name, size and membership of an alphabet within ASCII.
+type Class = (&'static str, f32, fn(u8) -> bool);
 
 /// Smallest first, so that the first one that holds every character is the answer.
-const STANDARD: [(&str, f32, fn(u8) -> bool); 14] = [
+const STANDARD: [Class; 14] = [
     ("decimal digits", 10.0, |c| c.is_ascii_digit()),
-    ("hexadecimal", 16.0, |c| matches!(c, b'0'..=b'9' | b'a'..=b'f')),
-    ("hexadecimal", 16.0, |c| matches!(c, b'0'..=b'9' | b'A'..=b'F')),
+    (
+        "hexadecimal",
+        16.0,
+        |c| matches!(c, b'0'..=b'9' | b'a'..=b'f'),
+    ),
+    (
+        "hexadecimal",
+        16.0,
+        |c| matches!(c, b'0'..=b'9' | b'A'..=b'F'),
+    ),
     ("hexadecimal of both cases", 22.0, |c| c.is_ascii_hexdigit()),
     ("lower-case letters", 26.0, |c| c.is_ascii_lowercase()),
     ("upper-case letters", 26.0, |c| c.is_ascii_uppercase()),
     ("base32", 32.0, |c| matches!(c, b'A'..=b'Z' | b'2'..=b'7')),
-    ("lower-case letters and digits", 36.0, |c| c.is_ascii_lowercase() || c.is_ascii_digit()),
-    ("upper-case letters and digits", 36.0, |c| c.is_ascii_uppercase() || c.is_ascii_digit()),
+    ("lower-case letters and digits", 36.0, |c| {
+        c.is_ascii_lowercase() || c.is_ascii_digit()
+    }),
+    ("upper-case letters and digits", 36.0, |c| {
+        c.is_ascii_uppercase() || c.is_ascii_digit()
+    }),
     ("letters", 52.0, |c| c.is_ascii_alphabetic()),
     ("letters and digits", 62.0, |c| c.is_ascii_alphanumeric()),
-    ("base64", 64.0, |c| c.is_ascii_alphanumeric() || c == b'+' || c == b'/'),
-    ("base64url", 64.0, |c| c.is_ascii_alphanumeric() || c == b'-' || c == b'_'),
+    ("base64", 64.0, |c| {
+        c.is_ascii_alphanumeric() || c == b'+' || c == b'/'
+    }),
+    ("base64url", 64.0, |c| {
+        c.is_ascii_alphanumeric() || c == b'-' || c == b'_'
+    }),
     ("printable ASCII", 95.0, |c| matches!(c, b' '..=b'~')),
 ];
 
@@ -60,7 +85,10 @@ pub(super) fn smallest(text: &[u32]) -> Alphabet {
     if text.iter().all(|&c| (0x20..0x7f).contains(&c)) {
         for (name, size, holds) in STANDARD {
             if text.iter().all(|&c| holds(c as u8)) {
-                return Alphabet { name, bits: size.log2() };
+                return Alphabet {
+                    name,
+                    bits: size.log2(),
+                };
             }
         }
     }
@@ -69,7 +97,9 @@ pub(super) fn smallest(text: &[u32]) -> Alphabet {
         ("", 10.0, (|c| c.is_ascii_digit()) as fn(u8) -> bool),
         ("", 26.0, |c| c.is_ascii_lowercase()),
         ("", 26.0, |c| c.is_ascii_uppercase()),
-        ("", 33.0, |c| matches!(c, b' '..=b'~') && !c.is_ascii_alphanumeric()),
+        ("", 33.0, |c| {
+            matches!(c, b' '..=b'~') && !c.is_ascii_alphanumeric()
+        }),
     ] {
         if text.iter().any(|&c| c < 0x7f && holds(c as u8)) {
             size += count;
@@ -80,13 +110,20 @@ pub(super) fn smallest(text: &[u32]) -> Alphabet {
             size += count;
         }
     }
-    if text.iter().any(|c| !(0x20..0x7f).contains(c) && !BLOCKS.iter().any(|(r, _)| r.contains(c))) {
+    if text
+        .iter()
+        .any(|c| !(0x20..0x7f).contains(c) && !BLOCKS.iter().any(|(r, _)| r.contains(c)))
+    {
         size += REST;
     }
-    Alphabet { name: "Unicode", bits: size.max(2.0).log2() }
+    Alphabet {
+        name: "Unicode",
+        bits: size.max(2.0).log2(),
+    }
 }
 
 /// Whether generators of random keys write in this alphabet (hex, base32, base64 and the like).
 pub(super) fn is_machine(text: &[u32]) -> bool {
-    text.iter().all(|&c| c < 0x7f && ((c as u8).is_ascii_alphanumeric() || b"+/-_=".contains(&(c as u8))))
+    text.iter()
+        .all(|&c| c < 0x7f && ((c as u8).is_ascii_alphanumeric() || b"+/-_=".contains(&(c as u8))))
 }

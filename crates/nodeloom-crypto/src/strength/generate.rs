@@ -28,7 +28,10 @@ pub fn generate() -> Result<Zeroizing<String>, GenerateError> {
         while key.len() < CHARACTERS {
             getrandom::fill(&mut pool).map_err(GenerateError)?;
             // Bytes from 248 on are thrown away: 248 is the largest multiple of 62 below 256.
-            let kept = pool.iter().filter(|&&byte| byte < 248).take(CHARACTERS - key.len());
+            let kept = pool
+                .iter()
+                .filter(|&&byte| byte < 248)
+                .take(CHARACTERS - key.len());
             for &byte in kept {
                 key.push(char::from(ALPHABET[usize::from(byte % 62)]));
             }

@@ -55,7 +55,8 @@ pub(super) fn latin() -> &'static Lexicon {
 /// The words in Cyrillic letters, lower case.
 pub(super) fn cyrillic() -> &'static Lexicon {
     static CYRILLIC: OnceLock<Lexicon> = OnceLock::new();
-    CYRILLIC.get_or_init(|| Lexicon::build(include_str!("data/cyrillic.txt"), 32, 1, cyrillic_letter))
+    CYRILLIC
+        .get_or_init(|| Lexicon::build(include_str!("data/cyrillic.txt"), 32, 1, cyrillic_letter))
 }
 
 /// Index of a lower-case Latin letter, 0 to 25.
@@ -74,12 +75,27 @@ pub(super) fn cyrillic_letter(c: u32) -> Option<u8> {
 
 impl Lexicon {
     fn build(list: &str, letters: usize, groups: usize, index: fn(u32) -> Option<u8>) -> Self {
-        let words: Vec<Vec<u8>> =
-            list.lines().map(|line| line.chars().filter_map(|c| index(c as u32)).collect()).collect();
-        let tags = |line: &str| line.bytes().filter(u8::is_ascii_uppercase).fold(0, |mask, c| mask | 1u16 << (c - b'A'));
+        let words: Vec<Vec<u8>> = list
+            .lines()
+            .map(|line| line.chars().filter_map(|c| index(c as u32)).collect())
+            .collect();
+        let tags = |line: &str| {
+            line.bytes()
+                .filter(u8::is_ascii_uppercase)
+                .fold(0, |mask, c| mask | 1u16 << (c - b'A'))
+        };
         let known: Vec<u16> = list.lines().map(|line| tags(line).max(1)).collect();
-        let pairs = (0..groups).map(|group| model(&of_group(&words, &known, group), letters, 1)).collect();
-        Self { nodes: trie(&words), words, groups: known, letters, pairs, languages: Default::default() }
+        let pairs = (0..groups)
+            .map(|group| model(&of_group(&words, &known, group), letters, 1))
+            .collect();
+        Self {
+            nodes: trie(&words),
+            words,
+            groups: known,
+            letters,
+            pairs,
+            languages: Default::default(),
+        }
     }
 
     /// The language whose letter pairs suit `text` best. Any answer is a valid one: its bits are paid.
@@ -96,7 +112,9 @@ impl Lexicon {
             }
             sum
         };
-        let group = (0..self.pairs.len()).map(|group| (bits(&self.pairs[group]), group)).min_by(|a, b| a.0.total_cmp(&b.0));
+        let group = (0..self.pairs.len())
+            .map(|group| (bits(&self.pairs[group]), group))
+            .min_by(|a, b| a.0.total_cmp(&b.0));
         let group = group.map_or(0, |(_, group)| group);
         self.languages[group].get_or_init(|| self.language(group))
     }
@@ -104,7 +122,13 @@ impl Lexicon {
     fn language(&self, group: usize) -> Language {
         let zipf = |rank: usize| 1.0 / (rank as f32 + ZIPF_OFFSET);
         let total: f32 = (0..self.words.len()).map(zipf).sum();
-        let own: f32 = (0..self.groups.iter().filter(|&&mask| mask >> group & 1 == 1).count()).map(zipf).sum();
+        let own: f32 = (0..self
+            .groups
+            .iter()
+            .filter(|&&mask| mask >> group & 1 == 1)
+            .count())
+            .map(zipf)
+            .sum();
         let mut own_rank = 0;
         let rank_bits = self.groups.iter().enumerate().map(|(rank, mask)| {
             let mut share = (1.0 - GROUP_SHARE) * zipf(rank) / total;
@@ -150,22 +174,35 @@ impl Language {
 
     #[cfg(test)]
     pub(super) fn word_weight_sum(&self) -> f64 {
-        self.rank_bits.iter().map(|&bits| (-f64::from(bits)).exp2()).sum()
+        self.rank_bits
+            .iter()
+            .map(|&bits| (-f64::from(bits)).exp2())
+            .sum()
     }
 
     #[cfg(test)]
     pub(super) fn letter_weight_sums(&self) -> impl Iterator<Item = f64> + '_ {
-        self.letter_bits.chunks(self.letters + 1).map(|row| row.iter().map(|&bits| (-f64::from(bits)).exp2()).sum())
+        self.letter_bits
+            .chunks(self.letters + 1)
+            .map(|row| row.iter().map(|&bits| (-f64::from(bits)).exp2()).sum())
     }
 }
 
 fn of_group<'a>(words: &'a [Vec<u8>], groups: &[u16], group: usize) -> Vec<&'a [u8]> {
-    words.iter().zip(groups).filter(|(_, mask)| *mask >> group & 1 == 1).map(|(word, _)| word.as_slice()).collect()
+    words
+        .iter()
+        .zip(groups)
+        .filter(|(_, mask)| *mask >> group & 1 == 1)
+        .map(|(word, _)| word.as_slice())
+        .collect()
 }
 
 fn trie(words: &[Vec<u8>]) -> Vec<Node> {
-    let mut sorted: Vec<(&[u8], u32)> =
-        words.iter().enumerate().map(|(rank, word)| (word.as_slice(), rank as u32 + 1)).collect();
+    let mut sorted: Vec<(&[u8], u32)> = words
+        .iter()
+        .enumerate()
+        .map(|(rank, word)| (word.as_slice(), rank as u32 + 1))
+        .collect();
     sorted.sort_unstable();
     let mut nodes = vec![Node::default()];
     // Breadth first, so that the children of one node lie side by side.
@@ -193,7 +230,9 @@ fn trie(words: &[Vec<u8>]) -> Vec<Node> {
 fn model(words: &[&[u8]], letters: usize, order: usize) -> Vec<f32> {
     debug_assert!(letters <= MAX_LETTERS && order <= 3);
     let side = letters + 1;
-    let mut counts: Vec<Vec<f32>> = (0..=order).map(|order| vec![0.0; side.pow(order as u32 + 1)]).collect();
+    let mut counts: Vec<Vec<f32>> = (0..=order)
+        .map(|order| vec![0.0; side.pow(order as u32 + 1)])
+        .collect();
     for (rank, word) in words.iter().enumerate() {
         let weight = 40.0 / (rank as f32 + 200.0);
         let mut context = [letters; 3];
@@ -213,7 +252,10 @@ fn model(words: &[&[u8]], letters: usize, order: usize) -> Vec<f32> {
     let mut bits = to_bits(&below);
     for (table, strength) in counts.iter().zip([0.5f32, 0.3, 0.15, 0.1]) {
         let lower_rows = below.len() / side;
-        let (mut shares, mut shares_bits) = (Vec::with_capacity(table.len()), Vec::with_capacity(table.len()));
+        let (mut shares, mut shares_bits) = (
+            Vec::with_capacity(table.len()),
+            Vec::with_capacity(table.len()),
+        );
         for (row, chunk) in table.chunks(side).enumerate() {
             let lower = (row % lower_rows) * side..(row % lower_rows + 1) * side;
             let total: f32 = chunk.iter().sum();
@@ -224,7 +266,12 @@ fn model(words: &[&[u8]], letters: usize, order: usize) -> Vec<f32> {
                 continue;
             }
             let from = shares.len();
-            shares.extend(chunk.iter().zip(&below[lower]).map(|(&n, &p)| (n + strength * p) / (total + strength)));
+            shares.extend(
+                chunk
+                    .iter()
+                    .zip(&below[lower])
+                    .map(|(&n, &p)| (n + strength * p) / (total + strength)),
+            );
             shares_bits.extend(to_bits(&shares[from..]));
         }
         (below, bits) = (shares, shares_bits);

@@ -139,18 +139,24 @@ pub struct Strength {
 
 /// Weighs `key`, the text of a root key as the operator gave it.
 ///
-/// Takes under 30 ms at first use, which reads the word lists, then tens of microseconds for a key of
-/// usual length. Of a text longer than 1,024 characters the first 1,024 are described. The time
+/// Takes about 50 ms at first use, which reads the word lists, then tens of microseconds for a key of
+/// usual length and milliseconds at most. Of a text longer than 512 characters the first 512 are described. The time
 /// depends on the key: not for use where an attacker could measure it.
 ///
 /// # Errors
 /// [`Weakness`] with the first rule that the key breaks, in the order of [`Rule`].
 pub fn check(key: &[u8]) -> Result<Strength, Weakness> {
-    let weakness = |rule, characters| Weakness { rule, characters, entropy_bits: 0.0, description_bits: 0.0 };
+    let weakness = |rule, characters| Weakness {
+        rule,
+        characters,
+        entropy_bits: 0.0,
+        description_bits: 0.0,
+    };
     let Ok(text) = std::str::from_utf8(key) else {
         return Err(weakness(Rule::NotUtf8, 0));
     };
-    let symbols: zeroize::Zeroizing<Vec<u32>> = zeroize::Zeroizing::new(text.chars().map(|c| c as u32).collect());
+    let symbols: zeroize::Zeroizing<Vec<u32>> =
+        zeroize::Zeroizing::new(text.chars().map(|c| c as u32).collect());
     let characters = symbols.len();
     if characters < MIN_CHARACTERS {
         return Err(weakness(Rule::TooShort, characters));
@@ -165,16 +171,30 @@ pub fn check(key: &[u8]) -> Result<Strength, Weakness> {
     let entropy_bits = f64::from(finding.entropy);
     let saved_bits = f64::from(finding.saving);
     let description_bits = entropy_bits - saved_bits;
-    let measured = |rule| Weakness { rule, characters, entropy_bits, description_bits };
+    let measured = |rule| Weakness {
+        rule,
+        characters,
+        entropy_bits,
+        description_bits,
+    };
     // Half a thousandth of a bit covers the rounding of 32 times log2 16 and the like.
     if entropy_bits < MIN_ENTROPY_BITS - 5e-4 {
         return Err(measured(Rule::LowEntropy));
     }
     if saved_bits >= MAX_SAVED_BITS {
-        let rule = if placeholder::hints_at_placeholder(text) { Rule::Placeholder } else { Rule::Describable };
+        let rule = if placeholder::hints_at_placeholder(text) {
+            Rule::Placeholder
+        } else {
+            Rule::Describable
+        };
         return Err(measured(rule));
     }
-    Ok(Strength { characters, alphabet: finding.alphabet, entropy_bits, description_bits })
+    Ok(Strength {
+        characters,
+        alphabet: finding.alphabet,
+        entropy_bits,
+        description_bits,
+    })
 }
 
 /// Weighs `key` as [`check`] does, and against the `others`, secrets of the same environment.
@@ -185,7 +205,9 @@ pub fn check(key: &[u8]) -> Result<Strength, Weakness> {
 /// [`Weakness`] as from [`check`], or with [`Rule::ReusedSecret`].
 pub fn check_with_others(key: &[u8], others: &[&[u8]]) -> Result<Strength, Weakness> {
     let strength = check(key)?;
-    let is_reused = others.iter().fold(subtle::Choice::from(0), |found, other| found | key.ct_eq(other));
+    let is_reused = others.iter().fold(subtle::Choice::from(0), |found, other| {
+        found | key.ct_eq(other)
+    });
     if bool::from(is_reused) {
         return Err(Weakness {
             rule: Rule::ReusedSecret,

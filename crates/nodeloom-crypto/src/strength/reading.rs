@@ -4,8 +4,7 @@
 //! so that taking the cheapest one is still one prefix-free code.
 
 use super::{
-    alphabet,
-    digest,
+    alphabet, digest,
     grammar::{self, bits},
 };
 
@@ -39,15 +38,26 @@ pub(super) struct Finding {
 /// Weighs `text`, a sequence of code points.
 pub(super) fn weigh(text: &[u32], depth: usize) -> Finding {
     if text.is_empty() {
-        return Finding { alphabet: "empty", entropy: 0.0, saving: 0.0 };
+        return Finding {
+            alphabet: "empty",
+            entropy: 0.0,
+            saving: 0.0,
+        };
     }
     if let Some(finding) = uuids(text) {
         return finding;
     }
     let alphabet = alphabet::smallest(text);
-    let padding = if alphabet.name == "printable ASCII" { base64_padding(text) } else { 0 };
+    let padding = if alphabet.name == "printable ASCII" {
+        base64_padding(text)
+    } else {
+        0
+    };
     let (alphabet, counted) = if padding > 0 {
-        (alphabet::smallest(&text[..text.len() - padding]), text.len() - padding)
+        (
+            alphabet::smallest(&text[..text.len() - padding]),
+            text.len() - padding,
+        )
     } else {
         (alphabet, text.len())
     };
@@ -67,29 +77,32 @@ pub(super) fn weigh(text: &[u32], depth: usize) -> Finding {
             saving = saving.max(entropy - (inner.entropy - inner.saving) - other - extra);
         });
     }
-    Finding { alphabet: alphabet.name, entropy, saving }
+    Finding {
+        alphabet: alphabet.name,
+        entropy,
+        saving,
+    }
 }
 
 /// Bits saved when `bytes` stand for a text of `outer` nominal bits.
 fn weigh_bytes(bytes: &[u8], outer: f32, depth: usize) -> f32 {
     let nominal = outer.min(8.0 * bytes.len() as f32);
     let symbols: Vec<u32> = bytes.iter().map(|&b| u32::from(b)).collect();
-    let mut saving = nominal - bits(BYTES[1]) - grammar::describe(&symbols, alphabet::BYTES.bits, true);
+    let mut saving =
+        nominal - bits(BYTES[1]) - grammar::describe(&symbols, alphabet::BYTES.bits, true);
     if let Some(description) = digest::description_bits(bytes) {
         saving = saving.max(nominal - bits(BYTES[4]) - description);
     }
     if let Some(text) = printable(bytes) {
         saving = saving.max(weigh_inner_text(&text, nominal, depth) - bits(BYTES[0]));
-    } else {
-        if let Some(text) = wide_text(bytes) {
-            let inner = weigh(&text, MAX_DEPTH);
-            saving = saving.max(nominal - (inner.entropy - inner.saving) - bits(BYTES[2]) - 1.0);
-        }
-        for mask in 1..=255u8 {
-            let Some(text) = masked(bytes, mask) else { continue };
-            let inner = weigh(&text, MAX_DEPTH);
-            saving = saving.max(nominal - (inner.entropy - inner.saving) - bits(BYTES[3]) - 8.0);
-        }
+    }
+    if let Some(text) = wide_text(bytes) {
+        let inner = weigh(&text, MAX_DEPTH);
+        saving = saving.max(nominal - (inner.entropy - inner.saving) - bits(BYTES[2]) - 1.0);
+    }
+    if let Some(text) = unmasked(bytes) {
+        let inner = weigh(&text, MAX_DEPTH);
+        saving = saving.max(nominal - (inner.entropy - inner.saving) - bits(BYTES[3]) - 8.0);
     }
     saving
 }
@@ -101,8 +114,14 @@ fn weigh_bytes(bytes: &[u8], outer: f32, depth: usize) -> f32 {
 /// alphabet. Any other text is weighed against the bytes it fills.
 fn weigh_inner_text(text: &[u32], nominal: f32, depth: usize) -> f32 {
     let inner = weigh(text, depth);
-    let is_key = text.len() >= INNER_KEY_CHARACTERS && inner.entropy >= INNER_KEY_BITS && alphabet::is_machine(text);
-    if is_key { inner.saving } else { nominal - (inner.entropy - inner.saving) }
+    let is_key = text.len() >= INNER_KEY_CHARACTERS
+        && inner.entropy >= INNER_KEY_BITS
+        && alphabet::is_machine(text);
+    if is_key {
+        inner.saving
+    } else {
+        nominal - (inner.entropy - inner.saving)
+    }
 }
 
 fn printable(bytes: &[u8]) -> Option<Vec<u32>> {
@@ -122,14 +141,27 @@ fn wide_text(bytes: &[u8]) -> Option<Vec<u32>> {
     (0..2).find_map(|zero| {
         bytes
             .chunks_exact(2)
-            .map(|pair| (pair[zero] == 0 && matches!(pair[1 - zero], b' '..=b'~')).then(|| u32::from(pair[1 - zero])))
+            .map(|pair| {
+                (pair[zero] == 0 && matches!(pair[1 - zero], b' '..=b'~'))
+                    .then(|| u32::from(pair[1 - zero]))
+            })
             .collect()
     })
 }
 
-/// `bytes` XORed with `mask`, if that makes letters, digits and marks of it.
-fn masked(bytes: &[u8], mask: u8) -> Option<Vec<u32>> {
-    bytes.iter().map(|&b| matches!(b ^ mask, b' '..=b'~').then(|| u32::from(b ^ mask))).collect()
+/// `bytes` XORed with the one byte that makes printable text of them, with the most lower-case letters and spaces.
+fn unmasked(bytes: &[u8]) -> Option<Vec<u32>> {
+    let is_text = |mask: u8| bytes.iter().all(|&b| matches!(b ^ mask, b' '..=b'~'));
+    let letters = |mask: u8| {
+        bytes
+            .iter()
+            .filter(|&&b| matches!(b ^ mask, b'a'..=b'z' | b' '))
+            .count()
+    };
+    let mask = (1..=255u8)
+        .filter(|&mask| is_text(mask))
+        .max_by_key(|&mask| letters(mask))?;
+    Some(bytes.iter().map(|&b| u32::from(b ^ mask)).collect())
 }
 
 /// Draws from a few symbols of the alphabet: which ones, then one of them at each place.
@@ -146,12 +178,22 @@ fn few_symbols(text: &[u32], literal: f32) -> f32 {
     let k = seen.len();
     // Which symbols: fewer than `size^k / k!` ways.
     let factorial: f32 = (1..=k).map(|n| (n as f32).log2()).sum();
-    (MAX_FEW as f32).log2() + (k as f32 * literal - factorial).max(0.0) + text.len() as f32 * (k.max(1) as f32).log2()
+    (MAX_FEW as f32).log2()
+        + (k as f32 * literal - factorial).max(0.0)
+        + text.len() as f32 * (k.max(1) as f32).log2()
 }
 
 fn base64_padding(text: &[u32]) -> usize {
-    let padding = text.iter().rev().take_while(|&&c| c == u32::from(b'=')).count();
-    if padding <= 2 && text.len().is_multiple_of(4) { padding } else { 0 }
+    let padding = text
+        .iter()
+        .rev()
+        .take_while(|&&c| c == u32::from(b'='))
+        .count();
+    if padding <= 2 && text.len().is_multiple_of(4) {
+        padding
+    } else {
+        0
+    }
 }
 
 /// UUIDs, one or more, with nothing or one mark between them: 122 bits each if of version 4.
@@ -162,7 +204,12 @@ fn uuids(text: &[u32]) -> Option<Finding> {
     let mut digits = Vec::new();
     let (mut at, mut count, mut random) = (0, 0, 0.0);
     while at < text.len() {
-        if count > 0 && matches!(u8::try_from(text[at]), Ok(b'-' | b' ' | b'_' | b':' | b',' | b'.' | b'/' | b'+')) {
+        if count > 0
+            && matches!(
+                u8::try_from(text[at]),
+                Ok(b'-' | b' ' | b'_' | b':' | b',' | b'.' | b'/' | b'+')
+            )
+        {
             at += 1;
         }
         let group = text.get(at..at + 36)?;
@@ -180,7 +227,13 @@ fn uuids(text: &[u32]) -> Option<Finding> {
             Ok(b'1' | b'6') => 32.0,
             _ => 0.0,
         };
-        digits.extend(group.iter().enumerate().filter(|(place, _)| !matches!(place, 8 | 13 | 14 | 18 | 19 | 23)).map(|(_, &c)| c));
+        digits.extend(
+            group
+                .iter()
+                .enumerate()
+                .filter(|(place, _)| !matches!(place, 8 | 13 | 14 | 18 | 19 | 23))
+                .map(|(_, &c)| c),
+        );
         at += 36;
         count += 1;
     }
@@ -189,7 +242,11 @@ fn uuids(text: &[u32]) -> Option<Finding> {
         + bits(RAW)
         + 2.0 * count as f32
         + grammar::describe(&digits, alphabet::HEX.bits, false);
-    Some(Finding { alphabet: "UUID", entropy: random, saving: random - described })
+    Some(Finding {
+        alphabet: "UUID",
+        entropy: random,
+        saving: random - described,
+    })
 }
 
 trait HexOrMarks {
@@ -206,7 +263,10 @@ impl HexOrMarks for [u32] {
 
 /// Calls `found` with the bytes of each encoding that `text` is written in.
 fn decodings(text: &[u32], mut found: impl FnMut(Vec<u8>)) {
-    let Some(ascii) = text.iter().map(|&c| u8::try_from(c).ok().filter(u8::is_ascii)).collect::<Option<Vec<u8>>>()
+    let Some(ascii) = text
+        .iter()
+        .map(|&c| u8::try_from(c).ok().filter(u8::is_ascii))
+        .collect::<Option<Vec<u8>>>()
     else {
         return;
     };
@@ -214,12 +274,26 @@ fn decodings(text: &[u32], mut found: impl FnMut(Vec<u8>)) {
     let is_hex = prefixed.iter().all(u8::is_ascii_hexdigit);
     if is_hex && prefixed.len().is_multiple_of(2) {
         let digit = |c: u8| (c as char).to_digit(16).unwrap_or_default() as u8;
-        found(prefixed.chunks_exact(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect());
+        found(
+            prefixed
+                .chunks_exact(2)
+                .map(|pair| digit(pair[0]) << 4 | digit(pair[1]))
+                .collect(),
+        );
     }
     if prefixed.iter().all(|c| matches!(c, b'0' | b'1' | b' ')) {
-        let digits: Vec<u8> = prefixed.iter().filter(|&&c| c != b' ').map(|c| c - b'0').collect();
+        let digits: Vec<u8> = prefixed
+            .iter()
+            .filter(|&&c| c != b' ')
+            .map(|c| c - b'0')
+            .collect();
         if digits.len().is_multiple_of(8) {
-            found(digits.chunks_exact(8).map(|byte| byte.iter().fold(0, |value, bit| value << 1 | bit)).collect());
+            found(
+                digits
+                    .chunks_exact(8)
+                    .map(|byte| byte.iter().fold(0, |value, bit| value << 1 | bit))
+                    .collect(),
+            );
         }
     }
     if !is_hex && let Some(bytes) = groups(&ascii, 6, base64_value) {
@@ -296,10 +370,17 @@ fn rewritings(text: &[u32], depth: usize, mut found: impl FnMut(Vec<u32>, f32)) 
     }
     // One mark after every few characters.
     for period in 2..=9 {
-        let Some(&mark) = text.get(period - 1) else { break };
+        let Some(&mark) = text.get(period - 1) else {
+            break;
+        };
         let is_mark = mark < 0x7f && !(mark as u8).is_ascii_alphanumeric();
         if is_mark && n > 2 * period && (period - 1..n).step_by(period).all(|at| text[at] == mark) {
-            let rest = text.iter().enumerate().filter(|(at, _)| (at + 1) % period != 0).map(|(_, &c)| c).collect();
+            let rest = text
+                .iter()
+                .enumerate()
+                .filter(|(at, _)| (at + 1) % period != 0)
+                .map(|(_, &c)| c)
+                .collect();
             found(rest, 3.0 + 5.05);
             break;
         }
@@ -312,7 +393,10 @@ fn rewritings(text: &[u32], depth: usize, mut found: impl FnMut(Vec<u32>, f32)) 
     if depth == 0 && 5 * text.iter().filter(|&&c| is_letter(c)).count() >= 4 * n {
         let moved: Vec<u32> = text.iter().map(|&c| rot13(c)).collect();
         let alphabet = alphabet::smallest(&moved);
-        let inner = alphabet::HEADER_BITS + bits(RAW) + bits(GRAMMAR) + grammar::describe(&moved, alphabet.bits, false);
+        let inner = alphabet::HEADER_BITS
+            + bits(RAW)
+            + bits(GRAMMAR)
+            + grammar::describe(&moved, alphabet.bits, false);
         // Passed on as bits alone: an empty text weighs nothing.
         found(Vec::new(), inner);
     }

@@ -24,9 +24,14 @@ const COUNTER_FORM_BITS: f32 = 2.33 + 1.0 + 1.0;
 
 /// Digits that people think of as random, or that ciphers publish.
 static CONSTANTS: LazyLock<Vec<Vec<u32>>> = LazyLock::new(|| {
-    let join = |terms: &mut dyn Iterator<Item = u64>| terms.map(|n| n.to_string()).collect::<String>();
+    let join =
+        |terms: &mut dyn Iterator<Item = u64>| terms.map(|n| n.to_string()).collect::<String>();
     let mut fibonacci = (1u64, 1u64);
-    let is_prime = |n: &u64| (2..*n).take_while(|d| d * d <= *n).all(|d| n % d != 0);
+    let is_prime = |n: &u64| {
+        (2..*n)
+            .take_while(|d| d * d <= *n)
+            .all(|d| !n.is_multiple_of(d))
+    };
     [
         "31415926535897932384626433832795028841971693993751058209749445923078164062862089986280348253421170679".into(),
         "3.14159265358979323846264338327950288419716939937510582097494459230781640628620899862803482534211706".into(),
@@ -40,6 +45,8 @@ static CONSTANTS: LazyLock<Vec<Vec<u32>>> = LazyLock::new(|| {
         "6a09e667bb67ae853c6ef372a54ff53a510e527f9b05688c1f83d9ab5be0cd19".into(),
         "0123456789abcdeffedcba9876543210".into(),
         "67452301efcdab8998badcfe10325476c3d2e1f0".into(),
+        "AAAAB3NzaC1yc2EAAAADAQABAAABAQC".into(),
+        "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9".into(),
         join(&mut (2..200).filter(is_prime)),
         join(&mut (0..60).map(|_| {
             let term = fibonacci.0;
@@ -54,6 +61,8 @@ static CONSTANTS: LazyLock<Vec<Vec<u32>>> = LazyLock::new(|| {
     .collect()
 });
 
+/// A place in one of the constants.
+pub(super) const CONSTANT_PLACE_BITS: f32 = 11.17;
 /// Shortest stretch of a constant.
 const CONSTANT_MIN: usize = 6;
 
@@ -100,7 +109,10 @@ fn run(text: &Text<'_>, is_bytes: bool, edges: &mut Edges, at: usize, stride: us
         let step = i64::from(s[p]) - i64::from(s[p - stride]);
         if is_bytes { step.rem_euclid(256) } else { step }
     };
-    let Some(steps_bits) = (stride..2 * stride).map(|p| step_bits(step(p), is_bytes)).sum::<Option<f32>>() else {
+    let Some(steps_bits) = (stride..2 * stride)
+        .map(|p| step_bits(step(p), is_bytes))
+        .sum::<Option<f32>>()
+    else {
         return;
     };
     let mut length = 2 * stride;
@@ -111,7 +123,11 @@ fn run(text: &Text<'_>, is_bytes: bool, edges: &mut Edges, at: usize, stride: us
     let shortest = 2 * stride + 1;
     // In a long run the ends that matter are the last ones: the rest is left to the copies.
     for end in shortest.max(length.saturating_sub(24))..=length {
-        edges.push(at, at + end, first + length_bits(end - 2 * stride, end == s.len()));
+        edges.push(
+            at,
+            at + end,
+            first + length_bits(end - 2 * stride, end == s.len()),
+        );
     }
 }
 
@@ -139,7 +155,9 @@ fn digits(text: &Text<'_>, edges: &mut Edges, at: usize) {
 }
 
 fn number(symbols: &[u32]) -> Option<u32> {
-    symbols.iter().try_fold(0, |value, &c| is_digit(c).then(|| value * 10 + (c - 0x30)))
+    symbols
+        .iter()
+        .try_fold(0, |value, &c| is_digit(c).then(|| value * 10 + (c - 0x30)))
 }
 
 fn dates(text: &Text<'_>, edges: &mut Edges, at: usize) {
@@ -155,17 +173,34 @@ fn dates(text: &Text<'_>, edges: &mut Edges, at: usize) {
     // Year first, month first, day first.
     let day_bits = (3.0f32 * 200.0 * 12.0 * 31.0).log2();
     let is_date = |gap: usize| {
-        let (a, b, c) = (part(0..4), part(4 + gap..6 + gap), part(6 + 2 * gap..8 + 2 * gap));
-        let (d, e, f) = (part(0..2), part(2 + gap..4 + gap), part(4 + 2 * gap..8 + 2 * gap));
+        let (a, b, c) = (
+            part(0..4),
+            part(4 + gap..6 + gap),
+            part(6 + 2 * gap..8 + 2 * gap),
+        );
+        let (d, e, f) = (
+            part(0..2),
+            part(2 + gap..4 + gap),
+            part(4 + 2 * gap..8 + 2 * gap),
+        );
         let gaps = |first: usize, second: usize| gap == 0 || s.get(first) == s.get(second);
         (is_year(a) && is_month(b) && is_day(c) && gaps(4, 7))
-            || (is_year(f) && gaps(2, 5) && ((is_month(d) && is_day(e)) || (is_day(d) && is_month(e))))
+            || (is_year(f)
+                && gaps(2, 5)
+                && ((is_month(d) && is_day(e)) || (is_day(d) && is_month(e))))
     };
     if is_date(0) {
         edges.push(at, at + 8, share + bits(DATE[1]) + day_bits);
     }
     if s.len() >= 10 {
-        let marks = [u32::from(b'-'), u32::from(b'/'), u32::from(b'.'), u32::from(b' '), u32::from(b'_'), u32::from(b':')];
+        let marks = [
+            u32::from(b'-'),
+            u32::from(b'/'),
+            u32::from(b'.'),
+            u32::from(b' '),
+            u32::from(b'_'),
+            u32::from(b':'),
+        ];
         if (marks.contains(&s[4]) || marks.contains(&s[2])) && is_date(1) {
             edges.push(at, at + 10, share + bits(DATE[2]) + day_bits + 2.585);
         }
@@ -174,20 +209,29 @@ fn dates(text: &Text<'_>, edges: &mut Edges, at: usize) {
 
 fn counters(text: &Text<'_>, edges: &mut Edges, at: usize) {
     let s = &text.symbols[at..];
-    for (base, width, separator) in
-        [10u32, 16].into_iter().flat_map(|base| (0..=4).flat_map(move |width| [(base, width, false), (base, width, true)]))
+    for (base, width, separator) in [10u32, 16]
+        .into_iter()
+        .flat_map(|base| (0..=4).flat_map(move |width| [(base, width, false), (base, width, true)]))
     {
         if separator && text.separator.is_none() {
             continue;
         }
         let gap = usize::from(separator);
         for first in if width == 0 { 1..=3 } else { width..=width } {
-            let Some(start) = value(s, 0, first, base) else { continue };
-            for second in if width == 0 { first.saturating_sub(1).max(1)..=first + 1 } else { width..=width } {
+            let Some(start) = value(s, 0, first, base) else {
+                continue;
+            };
+            for second in if width == 0 {
+                first.saturating_sub(1).max(1)..=first + 1
+            } else {
+                width..=width
+            } {
                 if separator && s.get(first).copied() != text.separator {
                     continue;
                 }
-                let Some(next) = value(s, first + gap, second, base) else { continue };
+                let Some(next) = value(s, first + gap, second, base) else {
+                    continue;
+                };
                 let step = next - start;
                 if step == 0 || step.abs() > 10 && step != 16 && step != 17 {
                     continue;
@@ -195,16 +239,28 @@ fn counters(text: &Text<'_>, edges: &mut Edges, at: usize) {
                 let (mut end, mut terms, mut term) = (first, 1, start);
                 loop {
                     term += step;
-                    let Some(length) = matches(s, end, term, width, base, if separator { text.separator } else { None })
-                    else {
+                    let Some(length) = matches(
+                        s,
+                        end,
+                        term,
+                        width,
+                        base,
+                        if separator { text.separator } else { None },
+                    ) else {
                         break;
                     };
                     end += length;
                     terms += 1;
                     if terms >= 3 {
-                        let step_bits = if step == 1 { bits(COUNT[0]) } else { bits(COUNT[1]) + 4.53 };
-                        let start_bits = first as f32 * (base as f32).log2() + if width == 0 { 1.59 } else { 0.0 };
-                        let cost = bits(share::COUNTER) + COUNTER_FORM_BITS + start_bits + step_bits;
+                        let step_bits = if step == 1 {
+                            bits(COUNT[0])
+                        } else {
+                            bits(COUNT[1]) + 4.53
+                        };
+                        let start_bits = first as f32 * (base as f32).log2()
+                            + if width == 0 { 1.59 } else { 0.0 };
+                        let cost =
+                            bits(share::COUNTER) + COUNTER_FORM_BITS + start_bits + step_bits;
                         edges.push(at, at + end, cost + length_bits(terms - 2, end == s.len()));
                     }
                 }
@@ -222,7 +278,14 @@ fn value(s: &[u32], from: usize, width: usize, base: u32) -> Option<i64> {
 }
 
 /// Symbols that `term` takes at `from`, after the separator, if it stands there.
-fn matches(s: &[u32], from: usize, term: i64, width: usize, base: u32, separator: Option<u32>) -> Option<usize> {
+fn matches(
+    s: &[u32],
+    from: usize,
+    term: i64,
+    width: usize,
+    base: u32,
+    separator: Option<u32>,
+) -> Option<usize> {
     if term < 0 {
         return None;
     }
@@ -234,7 +297,8 @@ fn matches(s: &[u32], from: usize, term: i64, width: usize, base: u32, separator
         at += 1;
     }
     let width = if width == 0 {
-        term.checked_ilog(i64::from(base)).map_or(1, |log| log as usize + 1)
+        term.checked_ilog(i64::from(base))
+            .map_or(1, |log| log as usize + 1)
     } else {
         width
     };
@@ -243,18 +307,33 @@ fn matches(s: &[u32], from: usize, term: i64, width: usize, base: u32, separator
 
 fn constants(text: &Text<'_>, edges: &mut Edges, at: usize) {
     let s = &text.symbols[at..];
-    let Some(packed) = s.get(..CONSTANT_MIN).and_then(pack) else { return };
-    let cost = bits(share::CONSTANT) + 4.0 + 7.3;
+    let Some(packed) = s.get(..CONSTANT_MIN).and_then(pack) else {
+        return;
+    };
+    let cost = bits(share::CONSTANT) + CONSTANT_PLACE_BITS;
     let first = CONSTANT_STARTS.partition_point(|entry| entry.0 < packed);
-    for &(_, constant, from) in CONSTANT_STARTS[first..].iter().take_while(|entry| entry.0 == packed) {
-        let length = CONSTANTS[constant][from..].iter().zip(s).take_while(|(a, b)| a == b).count();
-        edges.push(at, at + length, cost + length_bits(length - CONSTANT_MIN + 1, length == s.len()));
+    for &(_, constant, from) in CONSTANT_STARTS[first..]
+        .iter()
+        .take_while(|entry| entry.0 == packed)
+    {
+        let length = CONSTANTS[constant][from..]
+            .iter()
+            .zip(s)
+            .take_while(|(a, b)| a == b)
+            .count();
+        edges.push(
+            at,
+            at + length,
+            cost + length_bits(length - CONSTANT_MIN + 1, length == s.len()),
+        );
     }
 }
 
 /// Six ASCII symbols as one number.
 fn pack(symbols: &[u32]) -> Option<u64> {
-    symbols.iter().try_fold(0, |packed, &c| (c < 0x80).then(|| packed << 8 | u64::from(c)))
+    symbols.iter().try_fold(0, |packed, &c| {
+        (c < 0x80).then(|| packed << 8 | u64::from(c))
+    })
 }
 
 /// For each position the longest text that stands earlier, and the longest that stands earlier reversed.
@@ -280,4 +359,9 @@ pub(super) fn longest_copies(s: &[u32]) -> (Vec<usize>, Vec<usize>) {
         }
     }
     (copies, mirrors)
+}
+
+#[cfg(test)]
+pub(super) fn constant_places() -> usize {
+    CONSTANT_STARTS.len()
 }

@@ -16,8 +16,17 @@ pub(super) const ACCENTS: [f32; 2] = [0.5, 0.5];
 
 /// What stands for each letter in leet spelling; the letter itself keeps half the weight.
 pub(super) const LEET: [(u8, &[u8]); 11] = [
-    (b'a', b"4@"), (b'b', b"8"), (b'c', b"("), (b'e', b"3"), (b'g', b"96"), (b'i', b"1!|"), (b'l', b"1|!"), (b'o', b"0"),
-    (b's', b"5$"), (b't', b"7+"), (b'z', b"2"),
+    (b'a', b"4@"),
+    (b'b', b"8"),
+    (b'c', b"("),
+    (b'e', b"3"),
+    (b'g', b"96"),
+    (b'i', b"1!|"),
+    (b'l', b"1|!"),
+    (b'o', b"0"),
+    (b's', b"5$"),
+    (b't', b"7+"),
+    (b'z', b"2"),
 ];
 
 /// For each ASCII character the letters it may stand for.
@@ -25,7 +34,10 @@ static STANDS_FOR: LazyLock<[[Option<u8>; 3]; 128]> = LazyLock::new(|| {
     let mut table = [[None; 3]; 128];
     for (letter, marks) in LEET {
         for &mark in marks {
-            if let Some(slot) = table[usize::from(mark)].iter_mut().find(|slot| slot.is_none()) {
+            if let Some(slot) = table[usize::from(mark)]
+                .iter_mut()
+                .find(|slot| slot.is_none())
+            {
                 *slot = Some(letter - b'a');
             }
         }
@@ -35,13 +47,20 @@ static STANDS_FOR: LazyLock<[[Option<u8>; 3]; 128]> = LazyLock::new(|| {
 
 /// Ideographs and syllables by how common they are.
 static COMMON: LazyLock<std::collections::HashMap<u32, f32>> = LazyLock::new(|| {
-    let all: Vec<u32> = include_str!("data/hanzi.txt").trim_end().chars().map(|c| c as u32).collect();
+    let all: Vec<u32> = include_str!("data/hanzi.txt")
+        .trim_end()
+        .chars()
+        .map(|c| c as u32)
+        .collect();
     let total: f32 = (0..all.len()).map(|rank| 1.0 / (rank as f32 + 60.0)).sum();
-    all.iter().enumerate().map(|(rank, &c)| (c, ((rank as f32 + 60.0) * total).log2())).collect()
+    all.iter()
+        .enumerate()
+        .map(|(rank, &c)| (c, ((rank as f32 + 60.0) * total).log2()))
+        .collect()
 });
 
 /// Bits of the letter (or mark) chosen for `letter` in leet spelling.
-fn leet_bits(letter: u8, is_mark: bool) -> f32 {
+pub(super) fn leet_bits(letter: u8, is_mark: bool) -> f32 {
     match LEET.iter().find(|(l, _)| l - b'a' == letter) {
         Some((_, marks)) if is_mark => 1.0 + (marks.len() as f32).log2(),
         Some(_) => 1.0,
@@ -71,7 +90,11 @@ impl Seen {
             1 if self.last_upper => bits(CASE[4]),
             _ => bits(CASE[5]) + self.length as f32,
         };
-        let spelling = if self.is_leet { bits(SPELLING[1]) + self.leet_bits } else { bits(SPELLING[0]) };
+        let spelling = if self.is_leet {
+            bits(SPELLING[1]) + self.leet_bits
+        } else {
+            bits(SPELLING[0])
+        };
         case + spelling + self.accent_bits(text)
     }
 
@@ -103,11 +126,23 @@ pub(super) fn find(text: &Text<'_>, edges: &mut Edges) {
         walk(text, edges, is_latin, at, false, 0, Seen::default());
     }
     if text.symbols.iter().any(|&c| c > 0x2e7f) {
-        edges.ideographs = text.symbols.iter().map(|c| COMMON.get(c).copied().unwrap_or(f32::INFINITY)).collect();
+        edges.ideographs = text
+            .symbols
+            .iter()
+            .map(|c| COMMON.get(c).copied().unwrap_or(f32::INFINITY))
+            .collect();
     }
 }
 
-fn walk(text: &Text<'_>, edges: &mut Edges, is_latin: bool, from: usize, forward: bool, node: u32, seen: Seen) {
+fn walk(
+    text: &Text<'_>,
+    edges: &mut Edges,
+    is_latin: bool,
+    from: usize,
+    forward: bool,
+    node: u32,
+    seen: Seen,
+) {
     if seen.length > 1
         && let Some(rank) = text.lexicon.word(node)
     {
@@ -116,12 +151,21 @@ fn walk(text: &Text<'_>, edges: &mut Edges, is_latin: bool, from: usize, forward
             let end = from + seen.length;
             // A plain word of the three usual cases may begin or continue a phrase; any other stands alone.
             if let Some(case) = seen.usual_case() {
-                edges.plain_words.push((from as u32, end as u32, case, rank + seen.accent_bits(text)));
+                edges.plain_words.push((
+                    from as u32,
+                    end as u32,
+                    case,
+                    rank + seen.accent_bits(text),
+                ));
             } else {
                 edges.push(from, end, bits(share::WORD) + rank + seen.bits(text));
             }
         } else if seen.length > 2 {
-            edges.push(from + 1 - seen.length, from + 1, bits(share::REVERSED_WORD) + rank + seen.bits(text));
+            edges.push(
+                from + 1 - seen.length,
+                from + 1,
+                bits(share::REVERSED_WORD) + rank + seen.bits(text),
+            );
         }
     }
     let at = if forward {
@@ -141,10 +185,20 @@ fn walk(text: &Text<'_>, edges: &mut Edges, is_latin: bool, from: usize, forward
             let next = Seen {
                 length: seen.length + 1,
                 uppers: seen.uppers + usize::from(letter.upper),
-                first_upper: if seen.length == 0 { letter.upper } else { seen.first_upper },
+                first_upper: if seen.length == 0 {
+                    letter.upper
+                } else {
+                    seen.first_upper
+                },
                 last_upper: letter.upper,
-                not_alternating: seen.not_alternating || (seen.length > 0 && letter.upper == seen.last_upper),
-                leet_bits: seen.leet_bits + if is_latin { leet_bits(index, false) } else { 0.0 },
+                not_alternating: seen.not_alternating
+                    || (seen.length > 0 && letter.upper == seen.last_upper),
+                leet_bits: seen.leet_bits
+                    + if is_latin {
+                        leet_bits(index, false)
+                    } else {
+                        0.0
+                    },
                 accents: seen.accents + usize::from(letter.accented),
                 ..seen
             };
