@@ -12,8 +12,8 @@ mod time;
 
 pub use field_error::{FieldError, FieldErrors};
 pub use id::{
-    AuditEventId, CredentialId, Id, InstanceId, ParseIdError, SealedValueId, SessionId, SetupId,
-    TeamId, UserId,
+    AuditEventId, Credential, CredentialId, Id, InstanceId, ParseIdError, SealedValueId, Session,
+    SessionId, SetupId, TeamId, UserId,
 };
 pub use name::{Email, Name, NameError, name_words, search_terms, sort_key};
 pub use role::{ParseRoleError, Role};
