@@ -28,7 +28,7 @@ export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
 [[ -z $full ]] || export NODELOOM_FULL=1
 # Tests make their own settings; a developer's own must not reach them.
 unset DATABASE_URL ADMIN_EMAIL ADMIN_PASSWORD APP_ENV APP_BASE_URL APP_TRUSTED_PROXIES \
-    NODELOOM_LISTEN NODELOOM_DATA_DIR "${!APP_ENCRYPTION_KEY@}"
+    CREDENTIALS_DIRECTORY NODELOOM_LISTEN NODELOOM_DATA_DIR "${!APP_ENCRYPTION_KEY@}"
 
 target=${CARGO_TARGET_DIR:-target}
 tools=$PWD/target/tools
