@@ -1,0 +1,43 @@
+//! The API: a file per noun. Routes and their document come from one place.
+
+mod audit;
+mod auth;
+mod credential;
+mod credential_type;
+mod key;
+mod precondition;
+mod session;
+mod setup;
+
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{openapi, ops, state::WebState};
+
+/// Every documented route.
+pub(crate) fn router() -> OpenApiRouter<WebState> {
+    OpenApiRouter::with_openapi(openapi::base())
+        .routes(routes!(auth::login))
+        .routes(routes!(auth::logout))
+        .routes(routes!(auth::me))
+        .routes(routes!(auth::refresh))
+        .routes(routes!(auth::reauthenticate))
+        .routes(routes!(session::list))
+        .routes(routes!(session::end))
+        .routes(routes!(setup::needed, setup::redeem))
+        .routes(routes!(credential::list, credential::create))
+        .routes(routes!(
+            credential::read,
+            credential::update,
+            credential::delete
+        ))
+        .routes(routes!(credential::reveal))
+        .routes(routes!(credential_type::list))
+        .routes(routes!(credential_type::read))
+        .routes(routes!(key::status))
+        .routes(routes!(audit::verify))
+        .routes(routes!(ops::openapi_json))
+        .routes(routes!(ops::docs))
+        .routes(routes!(ops::live))
+        .routes(routes!(ops::ready))
+        .routes(routes!(ops::metrics))
+}
