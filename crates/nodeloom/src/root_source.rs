@@ -88,15 +88,6 @@ pub(crate) struct RootString {
 }
 
 impl RootString {
-    /// A string that did not come from a source, such as a generated one.
-    pub(crate) fn new(text: Secret<String>, source: impl Into<String>) -> Self {
-        Self {
-            text,
-            source: source.into(),
-            warnings: Vec::new(),
-        }
-    }
-
     /// The string, for the strength rules.
     pub(crate) fn text(&self) -> &str {
         // EXPOSE: judged and derived from by the caller.
@@ -200,34 +191,41 @@ impl Source {
     /// # Errors
     /// What is wrong with the source or the bytes, and what to do; never the bytes.
     pub(crate) fn read(self) -> Outcome<RootString> {
+        let source = self.to_string();
+        let (bytes, warnings) = self.read_bytes()?;
+        Ok(RootString {
+            text: accept(&bytes, &source)?,
+            source,
+            warnings,
+        })
+    }
+
+    /// The bytes without the line end that a file or a command adds, and warnings.
+    ///
+    /// # Errors
+    /// What is wrong with the source.
+    pub(crate) fn read_bytes(self) -> Outcome<(Secret<Vec<u8>>, Vec<String>)> {
         let label = self.to_string();
-        let mut warnings = Vec::new();
-        let bytes = match self {
-            Self::Variable(_, bytes) => bytes,
+        match self {
+            Self::Variable(_, bytes) => Ok((bytes, Vec::new())),
             Self::Command(name, words) => {
-                let output = command::run(&name, &words)?;
-                trim_line_end(output)
+                Ok((trim_line_end(command::run(&name, &words)?), Vec::new()))
             }
             // systemd guards its directory; the mode of the file shows an access list as group
             // access, which is none.
-            Self::Credential(path) => trim_line_end(read_file(&path, &label)?.0),
+            Self::Credential(path) => Ok((trim_line_end(read_file(&path, &label)?.0), Vec::new())),
             Self::File(_, path) | Self::Generated(path) => {
                 let (bytes, mode) = read_file(&path, &label)?;
-                if mode & 0o077 != 0 {
+                let warnings = (mode & 0o077 != 0).then(|| {
                     let path = path.display();
-                    warnings.push(format!(
+                    format!(
                         "{path} has mode {mode:03o}: others than its owner have access to the \
                          key; run `chmod 600 {path}`"
-                    ));
-                }
-                trim_line_end(bytes)
+                    )
+                });
+                Ok((trim_line_end(bytes), warnings.into_iter().collect()))
             }
-        };
-        Ok(RootString {
-            text: accept(&bytes, &label)?,
-            source: label,
-            warnings,
-        })
+        }
     }
 }
 

@@ -63,7 +63,7 @@ impl Roots {
         }
         let weakness = current
             .as_ref()
-            .and_then(|root| weigh(environment, root.text()).err());
+            .and_then(|root| weigh(environment, root.text().as_bytes()).err());
         Ok(Self {
             current,
             previous,
@@ -112,7 +112,7 @@ pub(crate) fn weak(source: &str, weakness: &strength::Weakness) -> Failure {
 /// The rule that it breaks.
 pub(crate) fn weigh(
     environment: &Environment,
-    text: &str,
+    key: &[u8],
 ) -> Result<strength::Strength, strength::Weakness> {
     let mut others: Vec<Secret<Vec<u8>>> = Vec::new();
     for (name, value) in environment.iter() {
@@ -133,7 +133,7 @@ pub(crate) fn weigh(
         .iter()
         .map(|other| other.expose().as_slice())
         .collect();
-    strength::check_with_others(text.as_bytes(), &others)
+    strength::check_with_others(key, &others)
 }
 
 /// The password of an address, as written and percent-decoded.
@@ -692,7 +692,8 @@ mod tests {
     fn a_key_that_is_another_secret_too_is_weak() {
         let key = "yT5wq9ZbVf2nKx8LrCj4HsPdUa7GmEo3RiXc6QvWt1BzNkYp";
         let with = |name: &str, value: &str| {
-            weigh(&Environment::from([(name, value)]), key).map_err(|weakness| weakness.rule)
+            weigh(&Environment::from([(name, value)]), key.as_bytes())
+                .map_err(|weakness| weakness.rule)
         };
         for name in ["ADMIN_PASSWORD", "SESSION_SECRET", "A_TOKEN", "OTHER_KEY"] {
             assert_eq!(

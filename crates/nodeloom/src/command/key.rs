@@ -11,7 +11,7 @@ use super::{Session, Strictness, block_on, failure};
 use crate::config::CommonFlags;
 use crate::environment::Environment;
 use crate::output::{self, Exit, Failure, Format, Outcome, Table};
-use crate::root_source::{self, RootString, Which, plain_reason};
+use crate::root_source::{self, Which, plain_reason};
 use crate::startup::{self, MAKE_A_KEY};
 
 const GENERATE_EXAMPLES: &str = "\
@@ -95,78 +95,102 @@ struct CheckReport<'a> {
     description_bits: Option<f64>,
 }
 
+/// What was given to be checked.
+enum Given {
+    /// A candidate, byte for byte.
+    Key(Secret<Vec<u8>>),
+    /// Something that cannot be a key, whatever it is worth.
+    Unfit(&'static str, Failure),
+}
+
 impl Check {
     fn run(self, environment: &Environment) -> Outcome {
-        let root = match self.read(environment)? {
-            Ok(root) => root,
-            // Not readable as a key at all: the verdict is no, by the same exit code.
-            Err(refusal) => {
-                if self.format == Format::Json {
-                    output::json(&CheckReport {
-                        verdict: "refused",
-                        rule: Some("unreadable"),
-                        message: refusal.summary(),
-                        characters: 0,
-                        entropy_bits: None,
-                        description_bits: None,
-                    })?;
-                }
-                return Err(refusal.as_failed());
+        let key = match self.read(environment)? {
+            Given::Key(key) => key,
+            Given::Unfit(rule, failure) => {
+                let message = failure.summary();
+                self.print(&CheckReport {
+                    verdict: "refused",
+                    rule: Some(rule),
+                    message,
+                    characters: 0,
+                    entropy_bits: None,
+                    description_bits: None,
+                })?;
+                return Err(failure.as_failed());
             }
         };
+        // EXPOSE: judged, never kept.
+        let key = key.expose();
         let judged = if self.env {
-            startup::weigh(environment, root.text())
+            startup::weigh(environment, key)
         } else {
-            strength::check(root.text().as_bytes())
+            strength::check(key)
         };
         match judged {
             Ok(strength) => {
-                let message = format!(
-                    "good: {} characters, {:.0} bits of entropy for its alphabet ({})",
-                    strength.characters, strength.entropy_bits, strength.alphabet
-                );
-                match self.format {
-                    Format::Table => output::line(&message)?,
-                    Format::Json => output::json(&CheckReport {
-                        verdict: "good",
-                        rule: None,
-                        message,
-                        characters: strength.characters,
-                        entropy_bits: Some(strength.entropy_bits),
-                        description_bits: Some(strength.description_bits),
-                    })?,
-                }
+                self.print(&CheckReport {
+                    verdict: "good",
+                    rule: None,
+                    message: format!(
+                        "{} characters, {:.0} bits of entropy for its alphabet ({})",
+                        strength.characters, strength.entropy_bits, strength.alphabet
+                    ),
+                    characters: strength.characters,
+                    entropy_bits: Some(strength.entropy_bits),
+                    description_bits: Some(strength.description_bits),
+                })?;
                 Ok(Exit::Done)
             }
             Err(weakness) => {
                 let rule = weakness.rule.code();
                 let measured = (weakness.entropy_bits > 0.0).then_some(weakness.entropy_bits);
-                match self.format {
-                    Format::Table => output::line(&format!("refused: {rule}: {weakness}"))?,
-                    Format::Json => output::json(&CheckReport {
-                        verdict: "refused",
-                        rule: Some(rule),
-                        message: weakness.to_string(),
-                        characters: weakness.characters,
-                        entropy_bits: measured,
-                        description_bits: measured.map(|_| weakness.description_bits),
-                    })?,
-                }
+                self.print(&CheckReport {
+                    verdict: "refused",
+                    rule: Some(rule),
+                    message: weakness.to_string(),
+                    characters: weakness.characters,
+                    entropy_bits: measured,
+                    description_bits: measured.map(|_| weakness.description_bits),
+                })?;
                 Err(Failure::failed(format!("{weakness} (rule `{rule}`)")).next_step(MAKE_A_KEY))
             }
         }
     }
 
-    /// The key; inside, why what was read cannot be one.
-    fn read(&self, environment: &Environment) -> Outcome<Outcome<RootString>> {
+    fn print(&self, report: &CheckReport<'_>) -> Outcome<()> {
+        match (self.format, report.rule) {
+            (Format::Json, _) => output::json(report),
+            (Format::Table, Some(rule)) => {
+                output::line(&format!("{}: {rule}: {}", report.verdict, report.message))
+            }
+            (Format::Table, None) => {
+                output::line(&format!("{}: {}", report.verdict, report.message))
+            }
+        }
+    }
+
+    fn read(&self, environment: &Environment) -> Outcome<Given> {
         if self.env {
-            return match root_source::choose(environment, Which::Current) {
-                Ok(Some(source)) => Ok(source.read()),
-                Ok(None) => Err(Failure::usage("there is no key in the environment to check")
-                    .next_step("set APP_ENCRYPTION_KEY, APP_ENCRYPTION_KEY_FILE or APP_ENCRYPTION_KEY_COMMAND")
-                    .next_step("or give the key on standard input")),
-                Err(refusal) => Ok(Err(refusal)),
+            let source = match root_source::choose(environment, Which::Current) {
+                Ok(Some(source)) => source,
+                Ok(None) => {
+                    return Err(
+                        Failure::usage("there is no key in the environment to check")
+                            .next_step(
+                                "set APP_ENCRYPTION_KEY, APP_ENCRYPTION_KEY_FILE or \
+                             APP_ENCRYPTION_KEY_COMMAND",
+                            )
+                            .next_step("or give the key on standard input"),
+                    );
+                }
+                Err(failure) => return Ok(Given::Unfit("source", failure)),
             };
+            let label = source.to_string();
+            return Ok(match source.read_bytes() {
+                Ok((bytes, _)) => judge_ends(bytes, &label),
+                Err(failure) => Given::Unfit("source", failure),
+            });
         }
         let (label, bytes) = match &self.file {
             Some(path) => {
@@ -191,17 +215,26 @@ impl Check {
                 let bytes = bytes.map_err(|error| {
                     Failure::usage("standard input cannot be read").because(error.to_string())
                 })?;
-                ("standard input".to_owned(), bytes)
+                ("the key".to_owned(), bytes)
             }
         };
         let Some(bytes) = bytes else {
-            return Ok(Err(Failure::configuration(format!(
-                "{label} is larger than a key"
-            ))
-            .next_step("give the key and nothing else")));
+            let failure = Failure::failed(format!("{label} is larger than a key may be"))
+                .next_step("give the key and nothing else");
+            return Ok(Given::Unfit("too-long", failure));
         };
-        let bytes = root_source::trim_line_end(bytes);
-        Ok(root_source::accept(&bytes, &label).map(|text| RootString::new(text, label)))
+        Ok(judge_ends(root_source::trim_line_end(bytes), &label))
+    }
+}
+
+/// The start refuses white space around a key before any rule of strength: so does the check.
+/// What is empty or not UTF-8 has a rule of strength of its own.
+fn judge_ends(bytes: Secret<Vec<u8>>, label: &str) -> Given {
+    // EXPOSE: its ends alone.
+    let is_text = !bytes.expose().is_empty() && std::str::from_utf8(bytes.expose()).is_ok();
+    match root_source::accept(&bytes, label) {
+        Err(failure) if is_text => Given::Unfit("outer-white-space", failure),
+        _ => Given::Key(bytes),
     }
 }
 
