@@ -5,6 +5,9 @@ use crate::{
     target::peek_lite,
 };
 
+/// Most times that a survey is read again while others change it.
+const MOST_LOOKS: usize = 8;
+
 /// How far a database's schema is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SchemaState {
@@ -22,7 +25,7 @@ pub enum SchemaState {
 }
 
 /// What a database says about its keys.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Survey {
     /// How far its schema is. The rest is empty unless this is `Known`.
     pub schema: SchemaState,
@@ -86,7 +89,22 @@ impl Store {
         self.look().await
     }
 
+    /// Looks until two looks agree: one look is several statements, and a process that makes
+    /// the instance, or changes its root key, can commit between them. Half of that would be
+    /// taken for damage.
     async fn look(&self) -> Result<Survey, StoreError> {
+        let mut seen = self.look_once().await?;
+        for _ in 0..MOST_LOOKS {
+            let again = self.look_once().await?;
+            if again == seen {
+                break;
+            }
+            seen = again;
+        }
+        Ok(seen)
+    }
+
+    async fn look_once(&self) -> Result<Survey, StoreError> {
         let version = match migrate::current_version(self).await {
             Ok(0) => return Ok(Survey::empty(SchemaState::Absent)),
             Ok(version) => version,
