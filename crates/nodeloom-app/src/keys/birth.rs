@@ -7,7 +7,8 @@ use nodeloom_domain::{
     policy,
 };
 use nodeloom_store::{
-    DataKeyRow, InstanceRow, KeySlotRow, KeyState, RootKeyRow, RootState, Store, TeamRow, Tx,
+    ConflictKind, DataKeyRow, InstanceRow, KeySlotRow, KeyState, RootKeyRow, RootState, Store,
+    StoreError, TeamRow, Tx,
 };
 
 use crate::AppError;
@@ -42,14 +43,19 @@ pub(crate) async fn instance(
         return Ok(false);
     }
     let id = InstanceId::generate(now);
-    tx.insert_instance(
-        &permit,
-        &InstanceRow {
-            id,
-            created_at: now,
-        },
-    )
-    .await?;
+    let row = InstanceRow {
+        id,
+        created_at: now,
+    };
+    match tx.insert_instance(&permit, &row).await {
+        Ok(()) => {}
+        // On PostgreSQL two transactions can both find none; the later one waits here.
+        Err(StoreError::Conflict {
+            kind: ConflictKind::Duplicate,
+            ..
+        }) => return Ok(false),
+        Err(error) => return Err(error.into()),
+    }
     tx.insert_root(
         &permit,
         &RootKeyRow {
@@ -70,8 +76,9 @@ pub(crate) async fn instance(
     }
     let chain = chain.expect("the loop above makes an audit key");
     let team = TeamId::generate(now);
+    let set_up = policy::first_admin(tx.count_users().await?)?;
     tx.insert_team(
-        &permit,
+        &set_up,
         &TeamRow {
             id: team,
             name: FIRST_TEAM.into(),
