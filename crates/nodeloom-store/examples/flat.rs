@@ -57,7 +57,11 @@ async fn main() {
         micros.sort_unstable();
         let median = micros[micros.len() / 2];
         let sign = if page.total_is_exact { "=" } else { ">=" };
-        println!("{what:<22} {median:>8} us   {} rows of {sign}{}", page.rows.len(), page.total);
+        println!(
+            "{what:<22} {median:>8} us   {} rows of {sign}{}",
+            page.rows.len(),
+            page.total
+        );
     }
     store.close().await;
 }
@@ -72,10 +76,10 @@ async fn fill(url: &str, size: u64) {
            FROM (SELECT 'svc' || PAD(i % 20, 2) || ' team' || PAD(i / 20 % 100, 2) || ' ' ||
              PAD(i, 7) AS name, CASE i % 7 WHEN 0 THEN 'API_KEY' ELSE 'HTTP_BASIC' END AS type
              FROM SERIES) n;
-         INSERT INTO credential_words SELECT team_id, substr(name, 1, 5), id FROM credentials;
-         INSERT INTO credential_words SELECT team_id, substr(name, 7, 6), id FROM credentials;
-         INSERT INTO credential_words SELECT team_id, substr(name, 14, 7), id FROM credentials;
-         INSERT INTO credential_words SELECT team_id, name, id FROM credentials;
+         INSERT INTO credential_words SELECT team_id, substr(name, 1, 5), name, id, type FROM credentials;
+         INSERT INTO credential_words SELECT team_id, substr(name, 7, 6), name, id, type FROM credentials;
+         INSERT INTO credential_words SELECT team_id, substr(name, 14, 7), name, id, type FROM credentials;
+         INSERT INTO credential_words SELECT team_id, name, name, id, type FROM credentials;
          INSERT INTO credential_counts SELECT team_id, type, count(*) FROM credentials
              GROUP BY team_id, type;
          FINISH;"
@@ -85,7 +89,12 @@ async fn fill(url: &str, size: u64) {
         while let Some(start) = out.find("PAD(") {
             let end = start + out[start..].find(')').expect("a closing bracket");
             let (number, width) = out[start + 4..end].rsplit_once(", ").expect("two parts");
-            out = format!("{}{}{}", &out[..start], with(number, width), &out[end + 1..]);
+            out = format!(
+                "{}{}{}",
+                &out[..start],
+                with(number, width),
+                &out[end + 1..]
+            );
         }
         out
     };
@@ -94,18 +103,30 @@ async fn fill(url: &str, size: u64) {
             .replace("RANDOM16", "randomblob(16)")
             .replace("SERIES", &format!("(WITH RECURSIVE s(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM s WHERE i < {} - 1) SELECT i FROM s)", size))
             .replace("FINISH", "SELECT 1");
-        let mut connection = sqlx::SqliteConnection::connect(url).await.expect("a database");
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.expect("filled");
+        let mut connection = sqlx::SqliteConnection::connect(url)
+            .await
+            .expect("a database");
+        sqlx::raw_sql(AssertSqlSafe(sql))
+            .execute(&mut connection)
+            .await
+            .expect("filled");
         connection.close().await.expect("closed");
     } else {
-        let sql = pad(&script, &|number, width| format!("lpad(({number})::text, {width}, '0')"))
-            .replace("RANDOM16", "decode(md5(random()::text || n.name), 'hex')")
-            .replace("SERIES", &format!("generate_series(0, {size} - 1) i"))
-            .replace("x'", "'\\x")
-            .replace("'\\x01010101010101010101010101010101'", "'\\x01010101010101010101010101010101'::bytea")
-            .replace("FINISH", "ANALYZE");
+        let sql = pad(&script, &|number, width| {
+            format!("lpad(({number})::text, {width}, '0')")
+        })
+        .replace("RANDOM16", "decode(md5(random()::text || n.name), 'hex')")
+        .replace("SERIES", &format!("generate_series(0, {size} - 1) i"))
+        .replace(team, "decode('01010101010101010101010101010101', 'hex')")
+        .replace("FINISH", "ANALYZE");
         let mut connection = sqlx::PgConnection::connect(url).await.expect("a database");
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.expect("filled");
-        sqlx::raw_sql("VACUUM").execute(&mut connection).await.expect("vacuumed");
+        sqlx::raw_sql(AssertSqlSafe(sql))
+            .execute(&mut connection)
+            .await
+            .expect("filled");
+        sqlx::raw_sql("VACUUM")
+            .execute(&mut connection)
+            .await
+            .expect("vacuumed");
     }
 }

@@ -289,7 +289,7 @@ impl Tx {
         if row.generation != old.generation {
             self.insert_version(row).await?;
         }
-        if row.name != old.name {
+        if (&row.name, &row.sort_key, &row.kind) != (&old.name, &old.sort_key, &old.kind) {
             self.delete_words(row.id).await?;
             self.insert_words(row, words).await?;
         }
@@ -349,13 +349,17 @@ impl Tx {
     ) -> Result<(), StoreError> {
         // Four at a time: fewer statements, and few enough texts to stay prepared. A word that
         // fills an empty place is there already.
-        const SQL: &str = "INSERT INTO credential_words (team_id, word, credential_id) \
-             VALUES ($1, $3, $2), ($1, $4, $2), ($1, $5, $2), ($1, $6, $2) ON CONFLICT DO NOTHING";
+        const SQL: &str = "INSERT INTO credential_words \
+             (team_id, word, sort_key, credential_id, type) VALUES ($1, $5, $3, $2, $4), \
+             ($1, $6, $3, $2, $4), ($1, $7, $3, $2, $4), ($1, $8, $3, $2, $4) \
+             ON CONFLICT DO NOTHING";
         for four in words.chunks(4) {
             let word = |index: usize| Param::Text(four.get(index).unwrap_or(&four[0]));
             let params = [
                 (&row.team_id).into(),
                 (&row.id).into(),
+                row.sort_key.as_str().into(),
+                row.kind.as_str().into(),
                 word(0),
                 word(1),
                 word(2),

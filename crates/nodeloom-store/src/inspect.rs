@@ -24,7 +24,8 @@ impl Store {
     /// # Errors
     /// As any read.
     pub async fn all_memberships(&self) -> Result<Vec<(UserId, TeamId, Role)>, StoreError> {
-        const SQL: &str = "SELECT user_id, team_id, role FROM memberships ORDER BY user_id, team_id";
+        const SQL: &str =
+            "SELECT user_id, team_id, role FROM memberships ORDER BY user_id, team_id";
         let rows = self.fetch(SQL, &[]).await?;
         rows.iter()
             .map(|row| {
@@ -46,7 +47,7 @@ impl Store {
         limit: u64,
     ) -> Result<Vec<CurrentValueRow>, StoreError> {
         const SQL: &str = "SELECT c.id, c.generation, \
-             CASE WHEN s.id IS NULL THEN 0 ELSE 1 END \
+             CAST(CASE WHEN s.id IS NULL THEN 0 ELSE 1 END AS BIGINT) \
              FROM (SELECT id, team_id, generation FROM credentials WHERE id > $1 \
              ORDER BY id LIMIT $3) c \
              LEFT JOIN sealed_values s ON s.team_id = c.team_id AND s.kind = 'credential' \

@@ -9,9 +9,10 @@ use crate::{
     engine::{Param, Row, signed},
 };
 
-/// Most credentials that one search sorts and counts. A search that finds more is answered
-/// from the first this many by word, and says that its total is not exact.
-pub const SEARCH_LIMIT: u64 = 10_000;
+/// Most hits that one search sorts and counts, so that it costs the same in a team of a
+/// thousand and of a million. A search that hits more is answered from the first this many,
+/// by word and then by sort key, and says that its total is not exact.
+pub const SEARCH_LIMIT: u64 = 2_000;
 
 /// What to list.
 #[derive(Debug, Clone)]
@@ -79,23 +80,23 @@ fn search(terms: usize, of_type: bool) -> String {
         );
     }
     let kind = if of_type {
-        format!(
-            " AND EXISTS (SELECT 1 FROM credentials k WHERE k.id = w.credential_id \
-             AND k.type = ${})",
-            5 + 2 * terms
-        )
+        format!(" AND w.type = ${}", 5 + 2 * terms)
     } else {
         String::new()
     };
-    // The count is of the same candidates that the page is cut from.
+    // Cut in the order of the index, before anything is sorted: whatever the team's size, no
+    // more is read. The counts are of the same candidates that the page is cut from.
     format!(
-        "WITH found AS (SELECT DISTINCT w.credential_id AS id FROM credential_words w \
-         WHERE w.team_id = $1 AND w.word >= $5 AND w.word < $6{probes}{kind} LIMIT $4), \
-         page AS (SELECT c.id FROM found f JOIN credentials c ON c.id = f.id \
-         ORDER BY c.sort_key, c.id LIMIT $2 OFFSET $3) \
+        "WITH hits AS (SELECT w.sort_key AS sort_key, w.credential_id AS id \
+         FROM credential_words w \
+         WHERE w.team_id = $1 AND w.word >= $5 AND w.word < $6{probes}{kind} \
+         ORDER BY w.word, w.sort_key, w.credential_id LIMIT $4), \
+         found AS (SELECT DISTINCT h.sort_key AS sort_key, h.id AS id FROM hits h), \
+         page AS (SELECT f.id FROM found f ORDER BY f.sort_key, f.id LIMIT $2 OFFSET $3) \
          SELECT c.id, c.team_id, c.name, c.sort_key, c.type, c.generation, c.revision, c.fields, \
          c.created_at, c.created_by, c.created_by_name, c.updated_at, c.updated_by, \
-         c.updated_by_name, (SELECT count(*) FROM found) AS total \
+         c.updated_by_name, (SELECT count(*) FROM found) AS total, \
+         (SELECT count(*) FROM hits) AS hits \
          FROM page p JOIN credentials c ON c.id = p.id ORDER BY c.sort_key, c.id"
     )
 }
@@ -172,16 +173,17 @@ impl Store {
             }
             params.extend(kind.map(Param::Text));
             let rows = self.fetch(sql, &params).await?;
-            let total = rows
-                .first()
-                .map(|row| row.columns("credentials").at(14).count());
-            let total = total.transpose()?;
-            if total.is_none() && (offset > 0 || limit == 0) {
+            let counts = rows.first().map(|row| {
+                let mut row = row.columns("credentials").at(14);
+                Ok::<_, StoreError>((row.count()?, row.count()?))
+            });
+            let counts = counts.transpose()?;
+            if counts.is_none() && (offset > 0 || limit == 0) {
                 // A page without rows does not say how many there are before it.
                 (limit, offset) = (1, 0);
                 continue;
             }
-            let total = total.unwrap_or(0);
+            let (total, hits) = counts.unwrap_or((0, 0));
             let wanted = if limit == query.limit && offset == query.offset {
                 &rows[..]
             } else {
@@ -190,7 +192,7 @@ impl Store {
             return Ok(CredentialPage {
                 rows: read(wanted)?,
                 total,
-                total_is_exact: total < SEARCH_LIMIT,
+                total_is_exact: hits < SEARCH_LIMIT,
             });
         }
     }

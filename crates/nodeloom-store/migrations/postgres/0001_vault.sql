@@ -148,11 +148,15 @@ CREATE TABLE credential_versions (
     PRIMARY KEY (credential_id, generation)
 );
 
+-- Sort key and type are here too, so that a search is answered from this table alone, and one
+-- that finds too much takes the first by sort key.
 CREATE TABLE credential_words (
     team_id       BYTEA NOT NULL,
     word          TEXT COLLATE "C" NOT NULL,
+    sort_key      TEXT COLLATE "C" NOT NULL,
     credential_id BYTEA NOT NULL REFERENCES credentials (id) ON DELETE CASCADE,
-    PRIMARY KEY (team_id, word, credential_id)
+    type          TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (team_id, word, sort_key, credential_id) INCLUDE (type)
 );
 CREATE INDEX credential_words_credential ON credential_words (credential_id, word);
 

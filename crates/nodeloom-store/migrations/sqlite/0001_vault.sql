@@ -150,11 +150,15 @@ CREATE TABLE credential_versions (
     PRIMARY KEY (credential_id, generation)
 ) STRICT, WITHOUT ROWID;
 
+-- Sort key and type are here too, so that a search is answered from this table alone, and one
+-- that finds too much takes the first by sort key.
 CREATE TABLE credential_words (
     team_id       BLOB NOT NULL,
     word          TEXT NOT NULL,
+    sort_key      TEXT NOT NULL,
     credential_id BLOB NOT NULL REFERENCES credentials (id) ON DELETE CASCADE,
-    PRIMARY KEY (team_id, word, credential_id)
+    type          TEXT NOT NULL,
+    PRIMARY KEY (team_id, word, sort_key, credential_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX credential_words_credential ON credential_words (credential_id, word);
 

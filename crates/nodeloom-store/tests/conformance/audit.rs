@@ -2,9 +2,7 @@
 
 use nodeloom_crypto::{AuditKey, KeyId, KeyMaterial, Purpose, SigningKey};
 use nodeloom_domain::policy;
-use nodeloom_store::{
-    Anchor, ChainReport, CheckpointRow, FaultKind, KeyState, Store, StoreError,
-};
+use nodeloom_store::{Anchor, ChainReport, CheckpointRow, FaultKind, KeyState, Store, StoreError};
 
 use crate::harness::{Db, NOW, World, chain_key, data_key, event, on_both};
 
@@ -22,26 +20,44 @@ async fn change_and_event_land_together(db: Db) {
     let world = World::new(db).await;
     let row = world.credential("one");
     // The place of the next event is taken: the event cannot be written.
-    world.db.tamper(&format!(
-        "INSERT INTO audit_events SELECT sequence + 1, id, at, segment, key_id, actor_kind, \
+    world
+        .db
+        .tamper(&format!(
+            "INSERT INTO audit_events SELECT sequence + 1, id, at, segment, key_id, actor_kind, \
          actor_id, actor_name, team_id, action, target_kind, target_id, target_name, outcome, \
          request_id, address, detail, mac FROM audit_events WHERE sequence = {}",
-        world.store.audit_head().await.unwrap().sequence
-    )).await;
+            world.store.audit_head().await.unwrap().sequence
+        ))
+        .await;
     let mut tx = world.store.begin().await.unwrap();
-    tx.insert_credential(&world.may_create(), &row, &[]).await.unwrap();
-    let error = tx.commit(&event("credential.create"), &world.chain).await.unwrap_err();
+    tx.insert_credential(&world.may_create(), &row, &[])
+        .await
+        .unwrap();
+    let error = tx
+        .commit(&event("credential.create"), &world.chain)
+        .await
+        .unwrap_err();
     assert!(error.is_duplicate_in("audit_events"), "{error:?}");
     assert!(world.store.find_credential(row.id).await.unwrap().is_none());
-    assert_eq!(report(&world, &[]).await.first_bad.unwrap().kind, FaultKind::BeyondHead);
-    world.db.tamper("DELETE FROM audit_events WHERE sequence = 2").await;
+    assert_eq!(
+        report(&world, &[]).await.first_bad.unwrap().kind,
+        FaultKind::BeyondHead
+    );
+    world
+        .db
+        .tamper("DELETE FROM audit_events WHERE sequence = 2")
+        .await;
 
     // A dropped or rolled-back transaction leaves nothing.
     let mut tx = world.store.begin().await.unwrap();
-    tx.insert_credential(&world.may_create(), &row, &[]).await.unwrap();
+    tx.insert_credential(&world.may_create(), &row, &[])
+        .await
+        .unwrap();
     drop(tx);
     let mut tx = world.store.begin().await.unwrap();
-    tx.insert_credential(&world.may_create(), &row, &[]).await.unwrap();
+    tx.insert_credential(&world.may_create(), &row, &[])
+        .await
+        .unwrap();
     tx.rollback().await.unwrap();
     assert!(world.store.find_credential(row.id).await.unwrap().is_none());
     let tx = world.store.begin().await.unwrap();
@@ -49,8 +65,13 @@ async fn change_and_event_land_together(db: Db) {
     // And the head row must be there.
     world.db.tamper("DELETE FROM audit_head").await;
     let mut tx = world.store.begin().await.unwrap();
-    tx.insert_credential(&world.may_create(), &row, &[]).await.unwrap();
-    let error = tx.commit(&event("credential.create"), &world.chain).await.unwrap_err();
+    tx.insert_credential(&world.may_create(), &row, &[])
+        .await
+        .unwrap();
+    let error = tx
+        .commit(&event("credential.create"), &world.chain)
+        .await
+        .unwrap_err();
     assert!(matches!(error, StoreError::Corrupt { .. }));
     assert!(world.store.find_credential(row.id).await.unwrap().is_none());
 }
@@ -70,11 +91,18 @@ async fn the_chain_verifies_and_pages(db: Db) {
 
     // A key that is not held: order and number are checked, and it says what was not.
     let report = world.store.verify_chain(|_| None, &[]).await.unwrap();
-    assert_eq!((report.first_bad, report.unchecked), (None, Some((1, 1204, 1204))));
+    assert_eq!(
+        (report.first_bad, report.unchecked),
+        (None, Some((1, 1204, 1204)))
+    );
     assert!(!report.is_whole());
     // Another key under the same id.
     let other = AuditKey::new(world.audit, KeyMaterial::from_bytes(&[1; 32]));
-    let report = world.store.verify_chain(|_| Some(&other), &[]).await.unwrap();
+    let report = world
+        .store
+        .verify_chain(|_| Some(&other), &[])
+        .await
+        .unwrap();
     assert_eq!(report.first_bad.unwrap().kind, FaultKind::Altered);
 }
 
@@ -98,16 +126,29 @@ async fn every_edit_is_found(db: Db) {
         ("detail", "'{}'"),
         ("segment", "2"),
         ("key_id", "x'0000000000000001'"),
-        ("mac", "x'0000000000000000000000000000000000000000000000000000000000000000'"),
+        (
+            "mac",
+            "x'0000000000000000000000000000000000000000000000000000000000000000'",
+        ),
         ("mac", "x'00'"),
     ] {
-        world.db.tamper("CREATE TABLE kept AS SELECT * FROM audit_events").await;
+        world
+            .db
+            .tamper("CREATE TABLE kept AS SELECT * FROM audit_events")
+            .await;
         let sql = format!("UPDATE audit_events SET {column} = {value} WHERE sequence = 3");
         assert_eq!(world.db.tamper(&sql).await, 1);
         let fault = report(&world, &[]).await.first_bad;
-        assert_eq!(fault.map(|fault| fault.sequence), Some(3), "{column}: {fault:?}");
+        assert_eq!(
+            fault.map(|fault| fault.sequence),
+            Some(3),
+            "{column}: {fault:?}"
+        );
         world.db.tamper("DELETE FROM audit_events").await;
-        world.db.tamper("INSERT INTO audit_events SELECT * FROM kept").await;
+        world
+            .db
+            .tamper("INSERT INTO audit_events SELECT * FROM kept")
+            .await;
         world.db.tamper("DROP TABLE kept").await;
         assert!(report(&world, &[]).await.is_whole());
     }
@@ -117,8 +158,18 @@ async fn moves_and_deletions_are_found(db: Db) {
     let world = World::new(db).await;
     fill(&world, 5).await;
     for (what, sql, sequence, kind) in [
-        ("deleted", "DELETE FROM audit_events WHERE sequence = 3", 3, FaultKind::Missing),
-        ("first deleted", "DELETE FROM audit_events WHERE sequence = 1", 1, FaultKind::Missing),
+        (
+            "deleted",
+            "DELETE FROM audit_events WHERE sequence = 3",
+            3,
+            FaultKind::Missing,
+        ),
+        (
+            "first deleted",
+            "DELETE FROM audit_events WHERE sequence = 1",
+            1,
+            FaultKind::Missing,
+        ),
         (
             "deleted and closed up",
             "DELETE FROM audit_events WHERE sequence = 6; \
@@ -151,9 +202,19 @@ async fn moves_and_deletions_are_found(db: Db) {
             4,
             FaultKind::Altered,
         ),
-        ("tail cut", "DELETE FROM audit_events WHERE sequence > 4", 5, FaultKind::CutTail),
+        (
+            "tail cut",
+            "DELETE FROM audit_events WHERE sequence > 4",
+            5,
+            FaultKind::CutTail,
+        ),
         ("all cut", "DELETE FROM audit_events", 1, FaultKind::CutTail),
-        ("head moved back", "UPDATE audit_head SET sequence = 5", 6, FaultKind::BeyondHead),
+        (
+            "head moved back",
+            "UPDATE audit_head SET sequence = 5",
+            6,
+            FaultKind::BeyondHead,
+        ),
         (
             "head changed",
             "UPDATE audit_head SET mac = (SELECT mac FROM audit_events WHERE sequence = 2)",
@@ -167,18 +228,27 @@ async fn moves_and_deletions_are_found(db: Db) {
             FaultKind::Malformed,
         ),
     ] {
-        world.db.tamper(
-            "CREATE TABLE kept AS SELECT * FROM audit_events; \
+        world
+            .db
+            .tamper(
+                "CREATE TABLE kept AS SELECT * FROM audit_events; \
              CREATE TABLE kept_head AS SELECT * FROM audit_head",
-        ).await;
+            )
+            .await;
         world.db.tamper(sql).await;
-        let fault = report(&world, &[]).await.first_bad.unwrap_or_else(|| panic!("{what}"));
+        let fault = report(&world, &[])
+            .await
+            .first_bad
+            .unwrap_or_else(|| panic!("{what}"));
         assert_eq!((fault.sequence, fault.kind), (sequence, kind), "{what}");
-        world.db.tamper(
-            "DELETE FROM audit_events; INSERT INTO audit_events SELECT * FROM kept; \
+        world
+            .db
+            .tamper(
+                "DELETE FROM audit_events; INSERT INTO audit_events SELECT * FROM kept; \
              DELETE FROM audit_head; INSERT INTO audit_head SELECT * FROM kept_head; \
              DROP TABLE kept; DROP TABLE kept_head",
-        ).await;
+            )
+            .await;
         assert!(report(&world, &[]).await.is_whole());
     }
 }
@@ -198,24 +268,40 @@ async fn a_cut_tail_is_found_by_an_anchor(db: Db) {
         signature: sign.sign(&message),
     };
     let mut tx = world.store.begin().await.unwrap();
-    tx.add_checkpoint(&policy::housekeeping(), &checkpoint).await.unwrap();
-    tx.commit(&event("audit.checkpoint"), &world.chain).await.unwrap();
-    assert_eq!(world.store.checkpoints().await.unwrap(), [checkpoint.clone()]);
+    tx.add_checkpoint(&policy::housekeeping(), &checkpoint)
+        .await
+        .unwrap();
+    tx.commit(&event("audit.checkpoint"), &world.chain)
+        .await
+        .unwrap();
+    assert_eq!(
+        world.store.checkpoints().await.unwrap(),
+        [checkpoint.clone()]
+    );
     assert!(checkpoint.signature_is_good());
     checkpoint.sequence += 1;
     assert!(!checkpoint.signature_is_good());
 
-    let anchor = Anchor { sequence: head.sequence, mac: head.mac };
+    let anchor = Anchor {
+        sequence: head.sequence,
+        mac: head.mac,
+    };
     assert!(report(&world, &[anchor]).await.is_whole());
-    let wrong = Anchor { sequence: 2, mac: [0; 32] };
+    let wrong = Anchor {
+        sequence: 2,
+        mac: [0; 32],
+    };
     let fault = report(&world, &[anchor, wrong]).await.first_bad.unwrap();
     assert_eq!((fault.sequence, fault.kind), (2, FaultKind::AnchorMismatch));
 
     // The tail cut and the head moved back with it: the chain alone is whole again.
-    world.db.tamper(
-        "DELETE FROM audit_events WHERE sequence > 4; UPDATE audit_head SET sequence = 4, \
+    world
+        .db
+        .tamper(
+            "DELETE FROM audit_events WHERE sequence > 4; UPDATE audit_head SET sequence = 4, \
          mac = (SELECT mac FROM audit_events WHERE sequence = 4)",
-    ).await;
+        )
+        .await;
     assert!(report(&world, &[]).await.is_whole());
     let fault = report(&world, &[anchor]).await.first_bad.unwrap();
     assert_eq!((fault.sequence, fault.kind), (6, FaultKind::AnchorMismatch));
@@ -235,7 +321,9 @@ async fn segments_follow_each_other(db: Db) {
     assert!(matches!(error, StoreError::AuditKeyNotActive));
 
     let mut tx = world.store.begin().await.unwrap();
-    tx.set_key_state(&keeper, world.audit, KeyState::Active, KeyState::Draining).await.unwrap();
+    tx.set_key_state(&keeper, world.audit, KeyState::Active, KeyState::Draining)
+        .await
+        .unwrap();
     let key = data_key(None, Purpose::Audit);
     tx.insert_data_key(&keeper, &key).await.unwrap();
     let new = chain_key(key.id);
@@ -249,14 +337,29 @@ async fn segments_follow_each_other(db: Db) {
 
     let old = &world.chain;
     let both = |id: KeyId| [old, &new].into_iter().find(|key| key.id() == id);
-    assert!(world.store.verify_chain(both, &[]).await.unwrap().is_whole());
+    assert!(
+        world
+            .store
+            .verify_chain(both, &[])
+            .await
+            .unwrap()
+            .is_whole()
+    );
     let only_new = |id: KeyId| (new.id() == id).then_some(&new);
     let report = world.store.verify_chain(only_new, &[]).await.unwrap();
-    assert_eq!((report.first_bad, report.unchecked), (None, Some((1, 3, 3))));
+    assert_eq!(
+        (report.first_bad, report.unchecked),
+        (None, Some((1, 3, 3)))
+    );
     // Even without the old key, its segment cannot lose its end.
-    world.db.tamper("DELETE FROM audit_events WHERE sequence = 3; \
+    world
+        .db
+        .tamper(
+            "DELETE FROM audit_events WHERE sequence = 3; \
         UPDATE audit_events SET sequence = 3 WHERE sequence = 4; \
-        UPDATE audit_head SET sequence = 3").await;
+        UPDATE audit_head SET sequence = 3",
+        )
+        .await;
     let report = world.store.verify_chain(only_new, &[]).await.unwrap();
     assert_eq!(report.first_bad.unwrap().kind, FaultKind::Altered);
 }
@@ -284,5 +387,8 @@ async fn report(world: &World, anchors: &[Anchor]) -> ChainReport {
 }
 
 async fn verify(store: &Store, chain: &AuditKey, anchors: &[Anchor]) -> ChainReport {
-    store.verify_chain(|id| (chain.id() == id).then_some(chain), anchors).await.unwrap()
+    store
+        .verify_chain(|id| (chain.id() == id).then_some(chain), anchors)
+        .await
+        .unwrap()
 }

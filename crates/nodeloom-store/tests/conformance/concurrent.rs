@@ -17,14 +17,19 @@ async fn writers_leave_no_gap(db: Db) {
     for process in 0..4 {
         let store = world.db.open().await;
         let chain = chain_key(world.audit);
-        let rows: Vec<_> =
-            (0..10).map(|number| world.credential(&format!("c {process} {number}"))).collect();
+        let rows: Vec<_> = (0..10)
+            .map(|number| world.credential(&format!("c {process} {number}")))
+            .collect();
         let permit = world.may_create();
         tasks.push(tokio::spawn(async move {
             for row in rows {
                 let mut tx = store.begin().await.unwrap();
-                tx.insert_credential(&permit, &row, &name_words(&row.name)).await.unwrap();
-                tx.commit(&event("credential.create"), &chain).await.unwrap();
+                tx.insert_credential(&permit, &row, &name_words(&row.name))
+                    .await
+                    .unwrap();
+                tx.commit(&event("credential.create"), &chain)
+                    .await
+                    .unwrap();
             }
             store.close().await;
         }));
@@ -33,7 +38,11 @@ async fn writers_leave_no_gap(db: Db) {
         task.await.unwrap();
     }
     let chain = &world.chain;
-    let report = world.store.verify_chain(|_| Some(chain), &[]).await.unwrap();
+    let report = world
+        .store
+        .verify_chain(|_| Some(chain), &[])
+        .await
+        .unwrap();
     assert_eq!((report.events, report.first_bad), (41, None));
     let query = CredentialQuery {
         team: world.team,
@@ -50,7 +59,10 @@ async fn writers_leave_no_gap(db: Db) {
 async fn no_update_is_lost(db: Db) {
     let world = World::new(db).await;
     let id = world.add("counter").await.id;
-    let resource = Resource::Record { team: world.team, id: *id.as_bytes() };
+    let resource = Resource::Record {
+        team: world.team,
+        id: *id.as_bytes(),
+    };
     let mut tasks = Vec::new();
     for _ in 0..8 {
         let store = world.store.clone();
@@ -64,8 +76,14 @@ async fn no_update_is_lost(db: Db) {
                 row.revision += 1;
                 row.generation += 1;
                 let mut tx = store.begin().await.unwrap();
-                if tx.update_credential(&permit, &row, &[], expected).await.unwrap() {
-                    tx.commit(&event("credential.update"), &chain).await.unwrap();
+                if tx
+                    .update_credential(&permit, &row, &[], expected)
+                    .await
+                    .unwrap()
+                {
+                    tx.commit(&event("credential.update"), &chain)
+                        .await
+                        .unwrap();
                     done += 1;
                 }
             }
@@ -78,14 +96,21 @@ async fn no_update_is_lost(db: Db) {
     assert_eq!((row.revision, row.generation), (81, 81));
     assert_eq!(world.store.credential_versions(id).await.unwrap().len(), 81);
     let chain = &world.chain;
-    let report = world.store.verify_chain(|_| Some(chain), &[]).await.unwrap();
+    let report = world
+        .store
+        .verify_chain(|_| Some(chain), &[])
+        .await
+        .unwrap();
     assert_eq!((report.events, report.first_bad), (82, None));
 }
 
 async fn migrations_run_once(db: Db) {
     let (one, two) = tokio::join!(db.open(), db.open());
     let (first, second) = tokio::join!(one.migrate(), two.migrate());
-    let ran: Vec<_> = [first, second].into_iter().collect::<Result<Vec<_>, StoreError>>().unwrap();
+    let ran: Vec<_> = [first, second]
+        .into_iter()
+        .collect::<Result<Vec<_>, StoreError>>()
+        .unwrap();
     assert_eq!(ran.iter().flatten().count(), 1, "{ran:?}");
     assert!(one.migrate().await.unwrap().is_empty());
     assert!(two.migration_status().await.unwrap().pending.is_empty());

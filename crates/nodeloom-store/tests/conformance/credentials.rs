@@ -16,10 +16,14 @@ on_both!(
     lists_are_sorted_and_paged,
     search_finds_starts_of_words,
     search_says_when_it_gave_up_counting,
+    current_values_are_checked_in_pages,
 );
 
 fn record(row: &CredentialRow) -> Resource {
-    Resource::Record { team: row.team_id, id: *row.id.as_bytes() }
+    Resource::Record {
+        team: row.team_id,
+        id: *row.id.as_bytes(),
+    }
 }
 
 async fn create_change_delete(db: Db) {
@@ -27,9 +31,18 @@ async fn create_change_delete(db: Db) {
     let mut row = world.add("Stripe live").await;
     let store = &world.store;
     assert_eq!(store.find_credential(row.id).await.unwrap().unwrap(), row);
-    let by_name = store.find_credential_by_name(world.team, "Stripe live").await.unwrap();
+    let by_name = store
+        .find_credential_by_name(world.team, "Stripe live")
+        .await
+        .unwrap();
     assert_eq!(by_name.unwrap().id, row.id);
-    assert!(store.find_credential(CredentialId::generate(NOW)).await.unwrap().is_none());
+    assert!(
+        store
+            .find_credential(CredentialId::generate(NOW))
+            .await
+            .unwrap()
+            .is_none()
+    );
 
     let change = may(Action::CredentialUpdate, record(&row));
     row.name = "Stripe test".into();
@@ -40,10 +53,21 @@ async fn create_change_delete(db: Db) {
     row.updated_by = Some(world.user);
     let words = name_words(&row.name);
     let mut tx = store.begin().await.unwrap();
-    assert!(!tx.update_credential(&change, &row, &words, 9).await.unwrap(), "stale");
-    assert!(tx.update_credential(&change, &row, &words, 1).await.unwrap());
+    assert!(
+        !tx.update_credential(&change, &row, &words, 9)
+            .await
+            .unwrap(),
+        "stale"
+    );
+    assert!(
+        tx.update_credential(&change, &row, &words, 1)
+            .await
+            .unwrap()
+    );
     assert_eq!(tx.find_credential(row.id).await.unwrap().unwrap(), row);
-    tx.commit(&event("credential.update"), &world.chain).await.unwrap();
+    tx.commit(&event("credential.update"), &world.chain)
+        .await
+        .unwrap();
     let versions = store.credential_versions(row.id).await.unwrap();
     let numbers: Vec<u64> = versions.iter().map(|version| version.generation).collect();
     assert_eq!(numbers, [2, 1]);
@@ -59,14 +83,19 @@ async fn create_change_delete(db: Db) {
     assert!(!tx.delete_credential(&delete, &stale).await.unwrap());
     assert!(tx.delete_credential(&delete, &row).await.unwrap());
     assert!(!tx.delete_credential(&delete, &row).await.unwrap());
-    tx.commit(&event("credential.delete"), &world.chain).await.unwrap();
+    tx.commit(&event("credential.delete"), &world.chain)
+        .await
+        .unwrap();
     assert!(store.find_credential(row.id).await.unwrap().is_none());
     assert_eq!(list(&world, None).await.total, 0);
     assert_eq!(names(&find(&world, "stripe").await), [""; 0]);
 
     // The version numbers of a deleted credential stay used.
     let mut tx = store.begin().await.unwrap();
-    let error = tx.insert_credential(&world.may_create(), &row, &words).await.unwrap_err();
+    let error = tx
+        .insert_credential(&world.may_create(), &row, &words)
+        .await
+        .unwrap_err();
     assert!(error.is_duplicate_in("credential_versions"), "{error:?}");
 }
 
@@ -76,7 +105,10 @@ async fn names_are_unique_in_a_team(db: Db) {
     let two = world.add("two").await;
     let mut tx = world.store.begin().await.unwrap();
     let twin = world.credential("one");
-    let error = tx.insert_credential(&world.may_create(), &twin, &[]).await.unwrap_err();
+    let error = tx
+        .insert_credential(&world.may_create(), &twin, &[])
+        .await
+        .unwrap_err();
     assert!(error.is_duplicate_in("credentials"), "{error:?}");
     drop(tx);
     let mut tx = world.store.begin().await.unwrap();
@@ -84,7 +116,10 @@ async fn names_are_unique_in_a_team(db: Db) {
     renamed.name = "one".into();
     renamed.revision = 2;
     let change = may(Action::CredentialUpdate, record(&two));
-    let error = tx.update_credential(&change, &renamed, &[], 1).await.unwrap_err();
+    let error = tx
+        .update_credential(&change, &renamed, &[], 1)
+        .await
+        .unwrap_err();
     assert!(error.is_duplicate_in("credentials"), "{error:?}");
     let shown = format!("{error} {error:?}");
     assert!(!shown.contains("one"), "no values in errors: {shown}");
@@ -103,7 +138,10 @@ async fn permits_are_for_one_record(db: Db) {
         may(Action::CredentialUpdate, Resource::Instance),
     ];
     for permit in &wrong {
-        let error = tx.update_credential(permit, &one, &[], 1).await.unwrap_err();
+        let error = tx
+            .update_credential(permit, &one, &[], 1)
+            .await
+            .unwrap_err();
         assert!(matches!(error, StoreError::PermitMismatch(_)));
         let error = tx.delete_credential(permit, &one).await.unwrap_err();
         assert!(matches!(error, StoreError::PermitMismatch(_)));
@@ -131,7 +169,9 @@ async fn lists_are_sorted_and_paged(db: Db) {
     assert_eq!((all.total, all.total_is_exact), (7, true));
     assert_eq!(
         names(&all),
-        ["Alpha", "alpha 2", "beta", "delta", "gamma", "zeta", "Émile"],
+        [
+            "Alpha", "alpha 2", "beta", "delta", "gamma", "zeta", "Émile"
+        ],
         "by bytes of the sort key, the same on both engines"
     );
     let typed = list(&world, Some("OPENAI")).await;
@@ -145,13 +185,26 @@ async fn lists_are_sorted_and_paged(db: Db) {
         paged.extend(names(&page));
     }
     assert_eq!(paged, names(&all));
-    let stranger = CredentialQuery { team: TeamId::generate(NOW), ..query(&world, None, "") };
-    assert_eq!(world.store.list_credentials(&stranger).await.unwrap().total, 0);
+    let stranger = CredentialQuery {
+        team: TeamId::generate(NOW),
+        ..query(&world, None, "")
+    };
+    assert_eq!(
+        world.store.list_credentials(&stranger).await.unwrap().total,
+        0
+    );
 }
 
 async fn search_finds_starts_of_words(db: Db) {
     let world = World::new(db).await;
-    for name in ["Stripe live", "Stripe test", "Slack bot", "my-key", "Live Slack", "100% sure_"] {
+    for name in [
+        "Stripe live",
+        "Stripe test",
+        "Slack bot",
+        "my-key",
+        "Live Slack",
+        "100% sure_",
+    ] {
         world.add(name).await;
     }
     let mut typed = world.credential("Stripe other");
@@ -167,7 +220,17 @@ async fn search_finds_starts_of_words(db: Db) {
         ("key", &["my-key"]),
         ("100", &["100% sure_"]),
         ("%", &[]),
-        ("s_", &["100% sure_", "Live Slack", "Slack bot", "Stripe live", "Stripe other", "Stripe test"]),
+        (
+            "s_",
+            &[
+                "100% sure_",
+                "Live Slack",
+                "Slack bot",
+                "Stripe live",
+                "Stripe other",
+                "Stripe test",
+            ],
+        ),
         ("zzz", &[]),
     ] {
         let page = find(&world, search).await;
@@ -175,14 +238,28 @@ async fn search_finds_starts_of_words(db: Db) {
         assert_eq!(page.total, expected.len() as u64, "{search}");
         assert!(page.total_is_exact);
     }
-    let page = world.store.list_credentials(&query(&world, Some("OPENAI"), "str")).await.unwrap();
-    assert_eq!((names(&page), page.total), (vec!["Stripe other".to_owned()], 1));
+    let page = world
+        .store
+        .list_credentials(&query(&world, Some("OPENAI"), "str"))
+        .await
+        .unwrap();
+    assert_eq!(
+        (names(&page), page.total),
+        (vec!["Stripe other".to_owned()], 1)
+    );
     // The total is there on a page past the end, and on one of no rows.
     for (offset, limit) in [(50, 10), (0, 0), (1, 1)] {
-        let query = CredentialQuery { offset, limit, ..query(&world, None, "str") };
+        let query = CredentialQuery {
+            offset,
+            limit,
+            ..query(&world, None, "str")
+        };
         let page = world.store.list_credentials(&query).await.unwrap();
         assert_eq!(page.total, 3);
-        assert_eq!(page.rows.len() as u64, limit.min(3_u64.saturating_sub(offset)));
+        assert_eq!(
+            page.rows.len() as u64,
+            limit.min(3_u64.saturating_sub(offset))
+        );
     }
     // More terms than a statement takes.
     let many = "s l st li sl str liv sla stri live";
@@ -196,15 +273,62 @@ async fn search_says_when_it_gave_up_counting(db: Db) {
     let permit = world.may_create();
     for number in 0..count {
         let row = world.credential(&format!("bulk {number:06}"));
-        tx.insert_credential(&permit, &row, &["bulk".into(), format!("{number:06}")]).await.unwrap();
+        tx.insert_credential(&permit, &row, &["bulk".into(), format!("{number:06}")])
+            .await
+            .unwrap();
     }
     tx.commit(&event("import"), &world.chain).await.unwrap();
     let page = find(&world, "bulk").await;
-    assert_eq!((page.total, page.total_is_exact), (nodeloom_store::SEARCH_LIMIT, false));
+    assert_eq!(
+        (page.total, page.total_is_exact),
+        (nodeloom_store::SEARCH_LIMIT, false)
+    );
     assert!(page.rows.is_sorted_by(|a, b| a.sort_key < b.sort_key));
     let page = find(&world, "bulk 000123").await;
-    assert_eq!((names(&page), page.total_is_exact), (vec!["bulk 000123".to_owned()], true));
+    assert_eq!(
+        (names(&page), page.total_is_exact),
+        (vec!["bulk 000123".to_owned()], true)
+    );
     assert_eq!(list(&world, None).await.total, count);
+}
+
+async fn current_values_are_checked_in_pages(db: Db) {
+    let world = World::new(db).await;
+    for number in 0..5 {
+        world.add(&format!("c {number}")).await;
+    }
+    let bare = world.credential("without value");
+    let mut tx = world.store.begin().await.unwrap();
+    tx.insert_credential(&world.may_create(), &bare, &[])
+        .await
+        .unwrap();
+    tx.commit(&event("credential.create"), &world.chain)
+        .await
+        .unwrap();
+    let first = world
+        .store
+        .current_values_page(None, "data", 4)
+        .await
+        .unwrap();
+    let rest = world
+        .store
+        .current_values_page(Some(first[3].id), "data", 4)
+        .await
+        .unwrap();
+    assert_eq!((first.len(), rest.len()), (4, 2));
+    let without = |row: &&nodeloom_store::CurrentValueRow| !row.has_value;
+    let without: Vec<_> = first
+        .iter()
+        .chain(&rest)
+        .filter(without)
+        .map(|row| row.id)
+        .collect();
+    assert_eq!(without, [bare.id]);
+    let all = world.store.all_memberships().await.unwrap();
+    assert_eq!(
+        all,
+        [(world.user, world.team, nodeloom_domain::Role::Admin)]
+    );
 }
 
 fn query(world: &World, kind: Option<&str>, search: &str) -> CredentialQuery {
@@ -218,11 +342,19 @@ fn query(world: &World, kind: Option<&str>, search: &str) -> CredentialQuery {
 }
 
 async fn list(world: &World, kind: Option<&str>) -> CredentialPage {
-    world.store.list_credentials(&query(world, kind, "")).await.unwrap()
+    world
+        .store
+        .list_credentials(&query(world, kind, ""))
+        .await
+        .unwrap()
 }
 
 async fn find(world: &World, search: &str) -> CredentialPage {
-    world.store.list_credentials(&query(world, None, search)).await.unwrap()
+    world
+        .store
+        .list_credentials(&query(world, None, search))
+        .await
+        .unwrap()
 }
 
 fn names(page: &CredentialPage) -> Vec<String> {

@@ -9,7 +9,9 @@ use crate::harness::{Db, World, event, on_both};
 on_both!(a_read_only_store_reads_and_writes_nothing);
 
 fn path(db: &Db) -> PathBuf {
-    let Target::Sqlite { path } = &db.target else { panic!("only for SQLite") };
+    let Target::Sqlite { path } = &db.target else {
+        panic!("only for SQLite")
+    };
     path.clone()
 }
 
@@ -36,8 +38,14 @@ async fn a_file_that_is_no_database_is_named_so_and_kept() {
     fs::create_dir_all(path(&db).parent().unwrap()).unwrap();
     let text = b"This is a letter, not a database. ".repeat(100);
     fs::write(path(&db), &text).unwrap();
-    assert!(matches!(Store::survey(&db.target).await.unwrap_err(), StoreError::NotADatabase));
-    assert!(matches!(Store::open(&db.target).await.unwrap_err(), StoreError::NotADatabase));
+    assert!(matches!(
+        Store::survey(&db.target).await.unwrap_err(),
+        StoreError::NotADatabase
+    ));
+    assert!(matches!(
+        Store::open(&db.target).await.unwrap_err(),
+        StoreError::NotADatabase
+    ));
     assert_eq!(fs::read(path(&db)).unwrap(), text);
 }
 
@@ -98,7 +106,10 @@ async fn a_full_disk_writes_nothing_and_recovers() {
     let report = full.verify_chain(|_| Some(chain), &[]).await.unwrap();
     assert!(report.is_whole(), "{report:?}");
     full.close().await;
-    let again = World { store: world.db.open().await, ..world };
+    let again = World {
+        store: world.db.open().await,
+        ..world
+    };
     again.add("after").await;
 }
 
@@ -120,9 +131,14 @@ async fn the_file_is_private() {
 async fn a_damaged_column_is_named() {
     let world = World::new(Db::sqlite()).await;
     world.add("one").await;
-    world.db.tamper("UPDATE sealed_values SET key_id = x'01'").await;
+    world
+        .db
+        .tamper("UPDATE sealed_values SET key_id = x'01'")
+        .await;
     let error = world.store.sealed_page(None, 9).await.unwrap_err();
-    let StoreError::Corrupt { what } = error else { panic!("{error:?}") };
+    let StoreError::Corrupt { what } = error else {
+        panic!("{error:?}")
+    };
     assert_eq!(what, "table sealed_values, column key_id");
 }
 
@@ -134,18 +150,28 @@ async fn deleted_ciphertext_is_overwritten_in_the_file() {
     let mut sealed = world.sealed(&row, 1);
     sealed.envelope = b"CANARY-CIPHERTEXT-0123456789".repeat(4);
     let mut tx = world.store.begin().await.unwrap();
-    tx.insert_credential(&world.may_create(), &row, &[]).await.unwrap();
-    tx.insert_sealed(&world.may_create(), &sealed).await.unwrap();
-    tx.commit(&event("credential.create"), &world.chain).await.unwrap();
-    let resource = Resource::Record { team: world.team, id: *row.id.as_bytes() };
-    let delete = crate::harness::may(
-        Action::CredentialDelete,
-        resource,
-    );
+    tx.insert_credential(&world.may_create(), &row, &[])
+        .await
+        .unwrap();
+    tx.insert_sealed(&world.may_create(), &sealed)
+        .await
+        .unwrap();
+    tx.commit(&event("credential.create"), &world.chain)
+        .await
+        .unwrap();
+    let resource = Resource::Record {
+        team: world.team,
+        id: *row.id.as_bytes(),
+    };
+    let delete = crate::harness::may(Action::CredentialDelete, resource);
     let mut tx = world.store.begin().await.unwrap();
-    tx.delete_sealed_of(&delete, world.team, "credential", row.id.as_bytes()).await.unwrap();
+    tx.delete_sealed_of(&delete, world.team, "credential", row.id.as_bytes())
+        .await
+        .unwrap();
     tx.delete_credential(&delete, &row).await.unwrap();
-    tx.commit(&event("credential.delete"), &world.chain).await.unwrap();
+    tx.commit(&event("credential.delete"), &world.chain)
+        .await
+        .unwrap();
     world.store.close().await;
     let file = fs::read(path(&world.db)).unwrap();
     assert!(!file.windows(17).any(|bytes| bytes == b"CANARY-CIPHERTEXT"));
@@ -157,12 +183,24 @@ async fn a_server_that_is_not_there_is_unavailable_and_not_named() {
     let url = "postgres://someone:hunter2hunter2@127.0.0.1:1/nowhere";
     let target = Target::parse_url(url).unwrap();
     let shown = format!("{target} {target:?}");
-    assert!(!shown.contains("hunter2") && shown.contains("127.0.0.1:1/nowhere"), "{shown}");
+    assert!(
+        !shown.contains("hunter2") && shown.contains("127.0.0.1:1/nowhere"),
+        "{shown}"
+    );
     let error = Store::open(&target).await.unwrap_err();
     assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
-    let shown = format!("{error:?} {error} {:?}", error.source().map(ToString::to_string));
-    assert!(!shown.contains("hunter2") && !shown.contains("someone"), "{shown}");
-    assert!(matches!(Store::survey(&target).await.unwrap_err(), StoreError::Unavailable(_)));
+    let shown = format!(
+        "{error:?} {error} {:?}",
+        error.source().map(ToString::to_string)
+    );
+    assert!(
+        !shown.contains("hunter2") && !shown.contains("someone"),
+        "{shown}"
+    );
+    assert!(matches!(
+        Store::survey(&target).await.unwrap_err(),
+        StoreError::Unavailable(_)
+    ));
 }
 
 #[tokio::test]

@@ -48,15 +48,25 @@ pub(crate) struct Db {
 }
 
 enum Place {
-    Lite(tempfile::TempDir),
-    Pg { admin: String, name: String, url: String },
+    /// The folder goes when this is dropped.
+    Lite { _folder: tempfile::TempDir },
+    Pg {
+        admin: String,
+        name: String,
+        url: String,
+    },
 }
 
 impl Db {
     pub(crate) fn sqlite() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let target = Target::Sqlite { path: dir.path().join("data").join("nodeloom.db") };
-        Self { target, place: Place::Lite(dir) }
+        let target = Target::Sqlite {
+            path: dir.path().join("data").join("nodeloom.db"),
+        };
+        Self {
+            target,
+            place: Place::Lite { _folder: dir },
+        }
     }
 
     pub(crate) async fn postgres() -> Self {
@@ -71,26 +81,37 @@ impl Db {
         let name = format!("nodeloom_test_{}_{number}", std::process::id());
         let mut connection = sqlx::PgConnection::connect(&admin).await.unwrap();
         let create = format!("CREATE DATABASE {name} TEMPLATE template0");
-        sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut connection).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(create))
+            .execute(&mut connection)
+            .await
+            .unwrap();
         connection.close().await.unwrap();
         let (base, _) = admin.rsplit_once('/').unwrap();
         let url = format!("{base}/{name}?sslmode=disable");
-        Self { target: Target::parse_url(&url).unwrap(), place: Place::Pg { admin, name, url } }
+        Self {
+            target: Target::parse_url(&url).unwrap(),
+            place: Place::Pg { admin, name, url },
+        }
     }
 
     /// Drops the database of a PostgreSQL test that went well.
     pub(crate) fn dropper(&self) -> impl Future<Output = ()> + use<> {
-        let Place::Pg { admin, name, .. } = &self.place else { panic!("only for PostgreSQL") };
+        let Place::Pg { admin, name, .. } = &self.place else {
+            panic!("only for PostgreSQL")
+        };
         let (admin, name) = (admin.clone(), name.clone());
         async move {
             let mut connection = sqlx::PgConnection::connect(&admin).await.unwrap();
             let drop = format!("DROP DATABASE {name} WITH (FORCE)");
-            sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut connection).await.unwrap();
+            sqlx::raw_sql(AssertSqlSafe(drop))
+                .execute(&mut connection)
+                .await
+                .unwrap();
         }
     }
 
     pub(crate) fn is_sqlite(&self) -> bool {
-        matches!(self.place, Place::Lite(_))
+        matches!(self.place, Place::Lite { .. })
     }
 
     pub(crate) async fn open(&self) -> Store {
@@ -107,9 +128,11 @@ impl Db {
     /// Runs SQL behind the store's back. `x'..'` literals are rewritten for PostgreSQL.
     pub(crate) async fn tamper(&self, sql: &str) -> u64 {
         match &self.place {
-            Place::Lite(_) => {
+            Place::Lite { .. } => {
                 let mut connection = self.lite().await;
-                let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await;
+                let done = sqlx::raw_sql(AssertSqlSafe(sql))
+                    .execute(&mut connection)
+                    .await;
                 let rows = done.unwrap().rows_affected();
                 connection.close().await.unwrap();
                 rows
@@ -117,7 +140,9 @@ impl Db {
             Place::Pg { url, .. } => {
                 let sql = sql.replace("x'", "'\\x");
                 let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
-                let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await;
+                let done = sqlx::raw_sql(AssertSqlSafe(sql))
+                    .execute(&mut connection)
+                    .await;
                 done.unwrap().rows_affected()
             }
         }
@@ -126,23 +151,39 @@ impl Db {
     /// One column of text.
     pub(crate) async fn texts(&self, lite: &str, pg: &str) -> Vec<String> {
         match &self.place {
-            Place::Lite(_) => {
+            Place::Lite { .. } => {
                 let mut connection = self.lite().await;
-                let rows = sqlx::query(AssertSqlSafe(lite)).fetch_all(&mut connection).await;
-                rows.unwrap().iter().map(|row| row.get::<String, _>(0)).collect()
+                let rows = sqlx::query(AssertSqlSafe(lite))
+                    .fetch_all(&mut connection)
+                    .await;
+                rows.unwrap()
+                    .iter()
+                    .map(|row| row.get::<String, _>(0))
+                    .collect()
             }
             Place::Pg { url, .. } => {
                 let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
-                let rows = sqlx::query(AssertSqlSafe(pg)).fetch_all(&mut connection).await;
-                rows.unwrap().iter().map(|row| row.get::<String, _>(0)).collect()
+                let rows = sqlx::query(AssertSqlSafe(pg))
+                    .fetch_all(&mut connection)
+                    .await;
+                rows.unwrap()
+                    .iter()
+                    .map(|row| row.get::<String, _>(0))
+                    .collect()
             }
         }
     }
 
     async fn lite(&self) -> sqlx::SqliteConnection {
-        let Target::Sqlite { path } = &self.target else { panic!("only for SQLite") };
-        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path).foreign_keys(false);
-        sqlx::SqliteConnection::connect_with(&options).await.unwrap()
+        let Target::Sqlite { path } = &self.target else {
+            panic!("only for SQLite")
+        };
+        let options = sqlx::sqlite::SqliteConnectOptions::new()
+            .filename(path)
+            .foreign_keys(false);
+        sqlx::SqliteConnection::connect_with(&options)
+            .await
+            .unwrap()
     }
 }
 
@@ -167,18 +208,39 @@ impl World {
         let keeper = policy::housekeeping();
         let admin = policy::first_admin(0).unwrap();
         let mut tx = store.begin().await.unwrap();
-        let instance = InstanceRow { id: InstanceId::generate(NOW), created_at: NOW };
+        let instance = InstanceRow {
+            id: InstanceId::generate(NOW),
+            created_at: NOW,
+        };
         tx.insert_instance(&keeper, &instance).await.unwrap();
         tx.insert_root(&keeper, &root_row(root)).await.unwrap();
-        tx.insert_team(&admin, &TeamRow { id: team, name: "Default".into(), created_at: NOW })
+        tx.insert_team(
+            &admin,
+            &TeamRow {
+                id: team,
+                name: "Default".into(),
+                created_at: NOW,
+            },
+        )
+        .await
+        .unwrap();
+        tx.insert_user(&admin, &user_row(user, "ada@example.com"))
             .await
             .unwrap();
-        tx.insert_user(&admin, &user_row(user, "ada@example.com")).await.unwrap();
         let role = Role::Admin;
-        let membership = MembershipRow { user_id: user, team_id: team, role, created_at: NOW };
+        let membership = MembershipRow {
+            user_id: user,
+            team_id: team,
+            role,
+            created_at: NOW,
+        };
         tx.insert_membership(&admin, &membership).await.unwrap();
         let mut ids = [KeyId::from_bytes([0; 8]); 3];
-        let keys = [(Some(team), Purpose::Seal), (None, Purpose::Index), (None, Purpose::Audit)];
+        let keys = [
+            (Some(team), Purpose::Seal),
+            (None, Purpose::Index),
+            (None, Purpose::Audit),
+        ];
         for (id, (team, purpose)) in ids.iter_mut().zip(keys) {
             let key = data_key(team, purpose);
             *id = key.id;
@@ -188,7 +250,17 @@ impl World {
         let [seal, index, audit] = ids;
         let chain = chain_key(audit);
         tx.commit(&event("instance.set-up"), &chain).await.unwrap();
-        Self { db, store, chain, root, seal, index, audit, team, user }
+        Self {
+            db,
+            store,
+            chain,
+            root,
+            seal,
+            index,
+            audit,
+            team,
+            user,
+        }
     }
 
     /// The tables and nothing in them.
@@ -244,9 +316,15 @@ impl World {
 
     pub(crate) async fn add_row(&self, row: &CredentialRow) {
         let mut tx = self.store.begin().await.unwrap();
-        tx.insert_credential(&self.may_create(), row, &name_words(&row.name)).await.unwrap();
-        tx.insert_sealed(&self.may_create(), &self.sealed(row, 1)).await.unwrap();
-        tx.commit(&event("credential.create"), &self.chain).await.unwrap();
+        tx.insert_credential(&self.may_create(), row, &name_words(&row.name))
+            .await
+            .unwrap();
+        tx.insert_sealed(&self.may_create(), &self.sealed(row, 1))
+            .await
+            .unwrap();
+        tx.commit(&event("credential.create"), &self.chain)
+            .await
+            .unwrap();
     }
 }
 
@@ -256,27 +334,54 @@ pub(crate) fn chain_key(id: KeyId) -> AuditKey {
 }
 
 pub(crate) fn may(action: Action, resource: Resource) -> Permit {
-    let operator = Actor::Operator { user: "root".into(), host: "host".into() };
+    let operator = Actor::Operator {
+        user: "root".into(),
+        host: "host".into(),
+    };
     policy::authorise(&operator, action, resource, NOW).unwrap()
 }
 
 pub(crate) fn event(action: &'static str) -> AuditEvent {
-    let actor = AuditActor { kind: ActorKind::System, id: None, name: "nodeloom".into() };
-    let origin = Origin { request_id: "r-1".into(), address: Some("127.0.0.1".into()) };
+    let actor = AuditActor {
+        kind: ActorKind::System,
+        id: None,
+        name: "nodeloom".into(),
+    };
+    let origin = Origin {
+        request_id: "r-1".into(),
+        address: Some("127.0.0.1".into()),
+    };
     AuditEvent::new(NOW, actor, action, &origin).with("count", 1)
 }
 
 pub(crate) fn root_row(id: RootId) -> RootKeyRow {
-    RootKeyRow { id, state: RootState::Active, first_seen: NOW, last_seen: NOW, wrapped: None }
+    RootKeyRow {
+        id,
+        state: RootState::Active,
+        first_seen: NOW,
+        last_seen: NOW,
+        wrapped: None,
+    }
 }
 
 pub(crate) fn data_key(team: Option<TeamId>, purpose: Purpose) -> DataKeyRow {
     let id = KeyId::generate().unwrap();
-    DataKeyRow { id, team_id: team, purpose, state: KeyState::Active, created_at: NOW }
+    DataKeyRow {
+        id,
+        team_id: team,
+        purpose,
+        state: KeyState::Active,
+        created_at: NOW,
+    }
 }
 
 pub(crate) fn slot(key: KeyId, root: RootId) -> KeySlotRow {
-    KeySlotRow { data_key_id: key, root_id: root, envelope: vec![1; 82], created_at: NOW }
+    KeySlotRow {
+        data_key_id: key,
+        root_id: root,
+        envelope: vec![1; 82],
+        created_at: NOW,
+    }
 }
 
 pub(crate) fn user_row(id: UserId, email: &str) -> UserRow {

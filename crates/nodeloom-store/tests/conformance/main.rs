@@ -1,5 +1,7 @@
 //! One suite, run on SQLite always and on PostgreSQL through `NODELOOM_TEST_POSTGRES`.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod audit;
 mod concurrent;
 mod credentials;

@@ -29,10 +29,19 @@ async fn people_and_teams(db: Db) {
     assert_eq!(user, user_row(world.user, "ada@example.com"));
     assert_eq!(store.find_user(world.user).await.unwrap().unwrap(), user);
     assert!(!format!("{user:?}").contains("argon2"));
-    assert!(store.find_user(UserId::generate(NOW)).await.unwrap().is_none());
+    assert!(
+        store
+            .find_user(UserId::generate(NOW))
+            .await
+            .unwrap()
+            .is_none()
+    );
     let memberships = store.memberships_of(world.user).await.unwrap();
     assert_eq!(memberships.len(), 1);
-    assert_eq!((memberships[0].team, memberships[0].role), (world.team, Role::Admin));
+    assert_eq!(
+        (memberships[0].team, memberships[0].role),
+        (world.team, Role::Admin)
+    );
     assert_eq!(store.list_teams().await.unwrap()[0].name, "Default");
 
     let admin = policy::first_admin(0).unwrap();
@@ -43,14 +52,21 @@ async fn people_and_teams(db: Db) {
     drop(tx);
 
     let mut tx = store.begin().await.unwrap();
-    let twin = TeamRow { id: TeamId::generate(NOW), name: "Default".into(), created_at: NOW };
+    let twin = TeamRow {
+        id: TeamId::generate(NOW),
+        name: "Default".into(),
+        created_at: NOW,
+    };
     let error = tx.insert_team(&admin, &twin).await.unwrap_err();
     assert!(error.is_duplicate_in("teams"), "{error:?}");
     drop(tx);
 
     let mut tx = store.begin().await.unwrap();
     let twin = user_row(UserId::generate(NOW), "b@example.com");
-    let error = tx.insert_user(&policy::housekeeping(), &twin).await.unwrap_err();
+    let error = tx
+        .insert_user(&policy::housekeeping(), &twin)
+        .await
+        .unwrap_err();
     assert!(matches!(error, StoreError::PermitMismatch(_)));
     let error = tx
         .set_password_hash(&policy::signed_in(twin.id), world.user, "$new", NOW)
@@ -58,9 +74,23 @@ async fn people_and_teams(db: Db) {
         .unwrap_err();
     assert!(matches!(error, StoreError::PermitMismatch(_)));
     let mine = policy::signed_in(world.user);
-    assert!(tx.set_password_hash(&mine, world.user, "$new", NOW).await.unwrap());
-    tx.commit(&event("user.rehash"), &world.chain).await.unwrap();
-    assert_eq!(store.find_user(world.user).await.unwrap().unwrap().password_hash, "$new");
+    assert!(
+        tx.set_password_hash(&mine, world.user, "$new", NOW)
+            .await
+            .unwrap()
+    );
+    tx.commit(&event("user.rehash"), &world.chain)
+        .await
+        .unwrap();
+    assert_eq!(
+        store
+            .find_user(world.user)
+            .await
+            .unwrap()
+            .unwrap()
+            .password_hash,
+        "$new"
+    );
 }
 
 fn session(world: &World) -> SessionRow {
@@ -85,23 +115,54 @@ async fn sessions(db: Db) {
     tx.insert_session(&mine, &one).await.unwrap();
     tx.insert_session(&mine, &two).await.unwrap();
     let other = policy::signed_in(UserId::generate(NOW));
-    let error = tx.insert_session(&other, &session(&world)).await.unwrap_err();
+    let error = tx
+        .insert_session(&other, &session(&world))
+        .await
+        .unwrap_err();
     assert!(matches!(error, StoreError::PermitMismatch(_)));
     let seen = tx.session_with_user(one.id).await.unwrap().unwrap();
     assert_eq!(seen.session, one);
-    tx.commit(&event("session.create"), &world.chain).await.unwrap();
+    tx.commit(&event("session.create"), &world.chain)
+        .await
+        .unwrap();
 
-    let seen = world.store.session_with_user(one.id).await.unwrap().unwrap();
+    let seen = world
+        .store
+        .session_with_user(one.id)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(seen.session, one);
     assert_eq!(seen.user.email, "ada@example.com");
     assert_eq!(seen.memberships[0].team_name, "Default");
-    assert!(world.store.session_with_user(SessionId::generate(NOW)).await.unwrap().is_none());
+    assert!(
+        world
+            .store
+            .session_with_user(SessionId::generate(NOW))
+            .await
+            .unwrap()
+            .is_none()
+    );
 
     let mut tx = world.store.begin().await.unwrap();
-    assert!(tx.touch_session(one.id, NOW.plus_seconds(60)).await.unwrap());
-    assert!(!tx.touch_session(one.id, NOW.plus_seconds(30)).await.unwrap(), "never backwards");
+    assert!(
+        tx.touch_session(one.id, NOW.plus_seconds(60))
+            .await
+            .unwrap()
+    );
+    assert!(
+        !tx.touch_session(one.id, NOW.plus_seconds(30))
+            .await
+            .unwrap(),
+        "never backwards"
+    );
     tx.commit_unaudited("last use of a session").await.unwrap();
-    let seen = world.store.session_with_user(one.id).await.unwrap().unwrap();
+    let seen = world
+        .store
+        .session_with_user(one.id)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(seen.session.last_seen_at, NOW.plus_seconds(60));
 
     let mut tx = world.store.begin().await.unwrap();
@@ -111,8 +172,17 @@ async fn sessions(db: Db) {
     assert!(tx.delete_session(&end, one.id).await.unwrap());
     assert!(!tx.delete_session(&end, one.id).await.unwrap());
     assert_eq!(tx.delete_sessions_of(&end, world.user).await.unwrap(), 1);
-    tx.commit(&event("session.end"), &world.chain).await.unwrap();
-    assert!(world.store.sessions_of(world.user).await.unwrap().is_empty());
+    tx.commit(&event("session.end"), &world.chain)
+        .await
+        .unwrap();
+    assert!(
+        world
+            .store
+            .sessions_of(world.user)
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }
 
 async fn sessions_expire(db: Db) {
@@ -128,8 +198,13 @@ async fn sessions_expire(db: Db) {
     }
     let cut = NOW.plus_seconds(-50);
     let keeper = policy::housekeeping();
-    assert_eq!(tx.delete_expired_sessions(&keeper, cut, cut).await.unwrap(), 2);
-    tx.commit(&event("session.expire"), &world.chain).await.unwrap();
+    assert_eq!(
+        tx.delete_expired_sessions(&keeper, cut, cut).await.unwrap(),
+        2
+    );
+    tx.commit(&event("session.expire"), &world.chain)
+        .await
+        .unwrap();
     assert_eq!(world.store.sessions_of(world.user).await.unwrap(), [live]);
 }
 
@@ -145,12 +220,20 @@ async fn setup_codes_work_once(db: Db) {
         used_at: None,
     };
     let mut tx = world.store.begin().await.unwrap();
-    tx.insert_setup_code(&policy::housekeeping(), &code).await.unwrap();
+    tx.insert_setup_code(&policy::housekeeping(), &code)
+        .await
+        .unwrap();
     assert_eq!(tx.find_setup_code(code.id).await.unwrap().unwrap(), code);
     let late = NOW.plus_seconds(3600);
-    assert!(!tx.use_setup_code(&admin, code.id, late).await.unwrap(), "expired");
+    assert!(
+        !tx.use_setup_code(&admin, code.id, late).await.unwrap(),
+        "expired"
+    );
     assert!(tx.use_setup_code(&admin, code.id, NOW).await.unwrap());
-    assert!(!tx.use_setup_code(&admin, code.id, NOW).await.unwrap(), "used");
+    assert!(
+        !tx.use_setup_code(&admin, code.id, NOW).await.unwrap(),
+        "used"
+    );
     tx.commit(&event("setup.use"), &world.chain).await.unwrap();
     let used = world.store.find_setup_code(code.id).await.unwrap().unwrap();
     assert_eq!(used.used_at, Some(NOW));
@@ -164,15 +247,34 @@ async fn failures_are_counted_in_a_window(db: Db) {
     let subject = [1; 32];
     for expected in 1..=3 {
         let mut tx = store.begin().await.unwrap();
-        assert_eq!(tx.record_failure(&subject, NOW, 60).await.unwrap(), expected);
+        assert_eq!(
+            tx.record_failure(&subject, NOW, 60).await.unwrap(),
+            expected
+        );
         tx.commit_unaudited("a failed sign-in").await.unwrap();
     }
-    assert_eq!(store.failures(&subject, NOW.plus_seconds(59), 60).await.unwrap(), 3);
-    assert_eq!(store.failures(&subject, NOW.plus_seconds(60), 60).await.unwrap(), 0);
+    assert_eq!(
+        store
+            .failures(&subject, NOW.plus_seconds(59), 60)
+            .await
+            .unwrap(),
+        3
+    );
+    assert_eq!(
+        store
+            .failures(&subject, NOW.plus_seconds(60), 60)
+            .await
+            .unwrap(),
+        0
+    );
     assert_eq!(store.failures(&[2; 32], NOW, 60).await.unwrap(), 0);
     let mut tx = store.begin().await.unwrap();
     let later = NOW.plus_seconds(60);
-    assert_eq!(tx.record_failure(&subject, later, 60).await.unwrap(), 1, "a new window");
+    assert_eq!(
+        tx.record_failure(&subject, later, 60).await.unwrap(),
+        1,
+        "a new window"
+    );
     tx.clear_failures(&subject).await.unwrap();
     assert_eq!(tx.record_failure(&subject, later, 60).await.unwrap(), 1);
     let keeper = policy::housekeeping();
@@ -198,10 +300,22 @@ async fn processes(db: Db) {
     tx.upsert_process(&keeper, &process).await.unwrap();
     tx.commit_unaudited("a sign of life").await.unwrap();
     assert_eq!(world.store.list_processes(NOW).await.unwrap(), [process]);
-    assert!(world.store.list_processes(NOW.plus_seconds(6)).await.unwrap().is_empty());
+    assert!(
+        world
+            .store
+            .list_processes(NOW.plus_seconds(6))
+            .await
+            .unwrap()
+            .is_empty()
+    );
     let mut tx = world.store.begin().await.unwrap();
     tx.delete_process(&keeper, &[4; 16]).await.unwrap();
-    assert_eq!(tx.delete_silent_processes(&keeper, NOW.plus_seconds(9)).await.unwrap(), 0);
+    assert_eq!(
+        tx.delete_silent_processes(&keeper, NOW.plus_seconds(9))
+            .await
+            .unwrap(),
+        0
+    );
 }
 
 /// Empty texts stay empty and are not NULL; a NUL fails and says so without the text.
