@@ -185,11 +185,7 @@ impl From<AppError> for Problem {
                 "NAME_TAKEN",
                 "Another credential of the team has this name. Choose another one.",
             )
-            .with_field(
-                "name",
-                "unique",
-                "must be unique in the team, whatever its case",
-            ),
+            .with_field("name", "unique", "must be unique in the team"),
             AppError::Stale { current } => Self::new(
                 StatusCode::PRECONDITION_FAILED,
                 "STALE",

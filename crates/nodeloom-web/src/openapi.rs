@@ -146,7 +146,6 @@ fn add(responses: &mut Responses, status: &str, description: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::Value;
 
     fn document() -> Value {

@@ -57,7 +57,7 @@ pub(crate) struct CredentialSchema {
 #[schema(rename_all = "camelCase")]
 #[expect(dead_code, reason = "describes what the handler picks")]
 pub(crate) struct CreateCredentialRequest {
-    /// Unique in the team, whatever its case; 1 to 200 characters.
+    /// Unique in the team; 1 to 200 characters.
     #[schema(example = "OpenAI production", min_length = 1, max_length = 200)]
     name: String,
     /// Id of its type; see `/api/credential-types`.

@@ -77,7 +77,7 @@ fn operation_markup(path: &str, method: &str, operation: &Value) -> Markup {
                 span.what { (text(&operation["summary"])) }
             }
             (paragraphs(text(&operation["description"])))
-            @if operation["security"].is_array() { p.hint { "Needs a session." } }
+            @if operation["security"][0]["session"].is_array() { p.hint { "Needs a session." } }
             @if !parameters.is_empty() {
                 h4 { "Parameters" }
                 div.scroll tabindex="0" { table {
