@@ -1,7 +1,7 @@
 //! The HTTP face of nodeloom: the API, its document, a few pages, health and
 //! metrics.
 //!
-//! A request passes the [gate](gate), which knows its id, its client and its host,
+//! A request passes the gate (`gate.rs`), which knows its id, its client and its host,
 //! and refuses what another site could have sent, before anything looks at a session
 //! or a body. A handler then parses, calls one use-case and renders. What the policy
 //! says and what the database holds is none of this crate's business.
