@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use nodeloom_crypto::Binding;
+use nodeloom_crypto::{Binding, KeyId, envelope};
 use nodeloom_domain::{
     CredentialId, TeamId, UserId,
     policy::{Action, Resource},
@@ -107,6 +107,7 @@ impl App {
         let total: u64 = before.census.iter().map(|line| line.count).sum();
         let (mut good, mut bad) = (0_u64, 0_u64);
         let mut unopened = Vec::new();
+        let mut findings = Vec::new();
         let mut after = None;
         loop {
             let page = self.store().sealed_page(after, PAGE).await?;
@@ -114,7 +115,12 @@ impl App {
             after = Some(last.id);
             for row in &page {
                 match self.verify_value(ctx, row).await? {
-                    None => good += 1,
+                    None => {
+                        good += 1;
+                        if findings.len() < LISTED {
+                            findings.extend(other_key(row));
+                        }
+                    }
                     Some(value) => {
                         bad += 1;
                         if unopened.len() < LISTED {
@@ -126,7 +132,6 @@ impl App {
             progress(good + bad, total.max(good + bad));
         }
         let audit = self.check_chain(anchors).await?;
-        let mut findings = Vec::new();
         if audit.intact {
             // A trail that was tampered with is no witness against anything else.
             self.compare_with_trail(&mut findings).await?;
@@ -264,6 +269,21 @@ impl App {
             }
         }
     }
+}
+
+/// The census counts by column: a column that names another key than the envelope would
+/// let a key go that a value still needs.
+fn other_key(row: &SealedRow) -> Option<String> {
+    let named = KeyId::from_bytes(envelope::header(&row.envelope).ok()?.key_id);
+    (named != row.key_id).then(|| {
+        format!(
+            "{} {} has a value of generation {} under key {named}, recorded as of key {}",
+            row.kind,
+            CredentialId::from_bytes(row.owner_id),
+            row.generation,
+            row.key_id
+        )
+    })
 }
 
 impl Expected {
