@@ -227,7 +227,10 @@ class Check:
         controls = page.evaluate(CONTROLS)
         self.expect(bool(controls), f"{name}: has no controls")
         reached = {}
-        for _ in range(len(controls) + 5):
+        # Boxes that scroll are stops as well.
+        for _ in range(2 * len(controls) + 20):
+            if len(reached) == len(controls):
+                break
             page.keyboard.press("Tab")
             focused = page.evaluate(FOCUSED)
             if focused:
