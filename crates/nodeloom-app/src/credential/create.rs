@@ -86,7 +86,7 @@ impl App {
         // EXPOSE: into the cipher.
         let (key_id, envelope) = self
             .keys()
-            .seal(self.store(), &mut tx, row.team_id, &place, text.expose())
+            .seal(&mut tx, row.team_id, &place, text.expose())
             .await?;
         tx.insert_sealed(
             &permit,

@@ -20,7 +20,7 @@ use nodeloom_domain::{
     credential_type::{self, CredentialType},
     policy::{self, Action, Actor, Resource},
 };
-use nodeloom_store::{ConflictKind, CredentialRow, SealedRow, SealedState, StoreError};
+use nodeloom_store::{ConflictKind, CredentialRow, SealedRow, SealedState, StoreError, Tx};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -143,15 +143,12 @@ impl App {
     /// Opens the current value of a credential inside its transaction's view.
     pub(crate) async fn open_current(
         &self,
+        tx: &mut Tx,
         row: &CredentialRow,
         sealed: &SealedRow,
     ) -> Result<Result<Secret<Vec<u8>>, Unopened>, AppError> {
         self.keys()
-            .open(
-                self.store(),
-                &binding(row, row.generation),
-                &sealed.envelope,
-            )
+            .open_in(tx, &binding(row, row.generation), &sealed.envelope)
             .await
     }
 

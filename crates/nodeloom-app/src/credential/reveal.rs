@@ -58,7 +58,7 @@ impl App {
             event = event.with("reason", reason);
         }
         let opened = match &sealed {
-            Some(sealed) => self.open_current(&row, sealed).await?,
+            Some(sealed) => self.open_current(&mut tx, &row, sealed).await?,
             // The record names a version whose value is gone: nothing opens there.
             None => Err(Unopened::Quarantined("no value is stored")),
         };

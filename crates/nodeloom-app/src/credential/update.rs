@@ -103,7 +103,7 @@ impl App {
             // EXPOSE: into the cipher.
             let (key_id, envelope) = self
                 .keys()
-                .seal(self.store(), &mut tx, row.team_id, &place, text.expose())
+                .seal(&mut tx, row.team_id, &place, text.expose())
                 .await?;
             tx.insert_sealed(
                 &permit,
@@ -160,7 +160,7 @@ impl App {
         let Some(sealed) = sealed else {
             return Ok((Err(Unopened::Quarantined("no value is stored")), None));
         };
-        let opened = self.open_current(row, &sealed).await?;
+        let opened = self.open_current(tx, row, &sealed).await?;
         Ok((
             opened
                 .map(|text| parse_data(&text))

@@ -20,7 +20,7 @@ use nodeloom_crypto::{
     OpenError, Purpose, RootId, RootKey, Secret, SigningKey, envelope,
 };
 use nodeloom_domain::TeamId;
-use nodeloom_store::{DataKeyRow, KeyState, Store, Tx};
+use nodeloom_store::{DataKeyRow, KeySlotRow, KeyState, Store, Tx};
 
 use crate::AppError;
 
@@ -140,7 +140,6 @@ impl Keys {
     /// a process with an old view cannot write under a key that is going away.
     pub(crate) async fn seal(
         &self,
-        store: &Store,
         tx: &mut Tx,
         team: TeamId,
         binding: &Binding,
@@ -152,7 +151,10 @@ impl Keys {
             .ok_or_else(|| AppError::internal("the team has no active data key"))?;
         let key = match self.held(row.id) {
             Some(key) => key,
-            None => self.fetch(store, row.id).await?.map_err(AppError::from)?,
+            None => {
+                let found = tx.key_with_slot(row.id, self.root.id()).await?;
+                self.admit(row.id, found)?.map_err(AppError::from)?
+            }
         };
         Ok((row.id, key.seal(binding, plaintext)?))
     }
@@ -166,28 +168,43 @@ impl Keys {
         binding: &Binding,
         sealed: &[u8],
     ) -> Result<Result<Secret<Vec<u8>>, Unopened>, AppError> {
-        let header = match envelope::header(sealed) {
-            Ok(header) => header,
-            Err(OpenError::Unsupported { .. }) => {
-                return Ok(Err(Unopened::Quarantined("unsupported format or suite")));
+        let key = match self.named(sealed) {
+            Ok((_, Some(key))) => key,
+            Ok((id, None)) => {
+                match self.admit(id, store.key_with_slot(id, self.root.id()).await?)? {
+                    Ok(key) => key,
+                    Err(unopened) => return Ok(Err(unopened)),
+                }
             }
-            Err(_) => return Ok(Err(Unopened::Quarantined("malformed envelope"))),
+            Err(unopened) => return Ok(Err(unopened)),
         };
-        let id = KeyId::from_bytes(header.key_id);
-        let key = match self.held(id) {
-            Some(key) => key,
-            None => match self.fetch(store, id).await? {
+        Ok(open_with(&key, binding, sealed))
+    }
+
+    /// As [`Keys::open`], inside a transaction. Whoever holds one must not wait for a
+    /// second connection: when every connection waits so, none ever becomes free.
+    pub(crate) async fn open_in(
+        &self,
+        tx: &mut Tx,
+        binding: &Binding,
+        sealed: &[u8],
+    ) -> Result<Result<Secret<Vec<u8>>, Unopened>, AppError> {
+        let key = match self.named(sealed) {
+            Ok((_, Some(key))) => key,
+            Ok((id, None)) => match self.admit(id, tx.key_with_slot(id, self.root.id()).await?)? {
                 Ok(key) => key,
                 Err(unopened) => return Ok(Err(unopened)),
             },
+            Err(unopened) => return Ok(Err(unopened)),
         };
-        Ok(key.open(binding, sealed).map_err(|error| {
-            Unopened::Quarantined(match error {
-                OpenError::Unsupported { .. } => "unsupported format or suite",
-                OpenError::Malformed { .. } => "malformed envelope",
-                _ => "not authentic in its place",
-            })
-        }))
+        Ok(open_with(&key, binding, sealed))
+    }
+
+    /// The key id that an envelope names, and that key if it is in the ring.
+    fn named(&self, sealed: &[u8]) -> Result<(KeyId, Option<Arc<DataKey>>), Unopened> {
+        let header = envelope::header(sealed).map_err(refusal)?;
+        let id = KeyId::from_bytes(header.key_id);
+        Ok((id, self.held(id)))
     }
 
     fn held(&self, id: KeyId) -> Option<Arc<DataKey>> {
@@ -198,13 +215,13 @@ impl Keys {
             .get(id)
     }
 
-    /// Reads, unwraps and keeps one seal key.
-    async fn fetch(
+    /// Unwraps and keeps one seal key, as it was read.
+    fn admit(
         &self,
-        store: &Store,
         id: KeyId,
+        found: Option<(DataKeyRow, Option<KeySlotRow>)>,
     ) -> Result<Result<Arc<DataKey>, Unopened>, AppError> {
-        let Some((row, slot)) = store.key_with_slot(id, self.root.id()).await? else {
+        let Some((row, slot)) = found else {
             return Ok(Err(Unopened::Quarantined("its key id belongs to no key")));
         };
         if row.purpose != Purpose::Seal {
@@ -229,6 +246,18 @@ impl Keys {
             .map(Ok)
             .ok_or_else(|| AppError::internal("a key just inserted is absent"))
     }
+}
+
+fn open_with(key: &DataKey, binding: &Binding, sealed: &[u8]) -> Result<Secret<Vec<u8>>, Unopened> {
+    key.open(binding, sealed).map_err(refusal)
+}
+
+const fn refusal(error: OpenError) -> Unopened {
+    Unopened::Quarantined(match error {
+        OpenError::Unsupported { .. } => "unsupported format or suite",
+        OpenError::Malformed { .. } => "malformed envelope",
+        _ => "not authentic in its place",
+    })
 }
 
 fn unwrap(root: &RootKey, row: &DataKeyRow, envelope: &[u8]) -> Result<KeyMaterial, OpenError> {
