@@ -3,15 +3,13 @@
 use std::fmt::Display;
 
 use nodeloom_crypto::Secret;
-use nodeloom_domain::{FieldErrors, Id};
+use nodeloom_domain::{FieldErrors, Id, credential_type::shown_name};
 use serde_json::{Map, Value};
 
 use crate::error::Problem;
 
 /// Most unknown members that one answer names.
 const MAX_UNKNOWN: usize = 20;
-/// Most characters of an unknown name that are repeated.
-const MAX_NAME_CHARS: usize = 64;
 
 /// The members of a request that were not picked yet, and what was wrong so far.
 pub(crate) struct Object {
@@ -75,9 +73,8 @@ impl Object {
     /// Ends the picking: whatever is left is unknown.
     pub(crate) fn finish(mut self) -> Result<(), Problem> {
         for name in self.members.keys().take(MAX_UNKNOWN) {
-            let name: String = name.chars().take(MAX_NAME_CHARS).collect();
             self.refused.push(
-                name,
+                shown_name(name),
                 "unknown",
                 "is not a member of this request; leave it out",
             );

@@ -7,7 +7,7 @@ mod schema;
 mod validate;
 
 pub use load::{find_type, list_types};
-pub use validate::merge;
+pub use validate::{merge, shown_name};
 
 use serde::Deserialize;
 use serde_json::Value;

@@ -17,7 +17,7 @@ impl CredentialType {
             if self.field(name).is_none() {
                 let known: Vec<&str> = self.fields.iter().map(|f| f.name.as_str()).collect();
                 errors.push(
-                    format!("data.{}", shown(name)),
+                    format!("data.{}", shown_name(name)),
                     "unknown",
                     format!(
                         "{} has no such field; its fields are {}",
@@ -150,14 +150,15 @@ fn is_host(text: &str) -> bool {
                 .all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_')))
 }
 
-/// An unknown field's name as it may be shown: someone may have pasted a secret there.
-fn shown(name: &str) -> String {
-    let plain: String = name
-        .chars()
-        .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
-        .collect();
-    if plain.len() == name.len() && name.len() <= 32 {
-        plain
+/// A field name that a stranger to the schema sent, as it may be repeated in an answer:
+/// someone may have pasted a secret there.
+#[must_use]
+pub fn shown_name(name: &str) -> String {
+    let plain = name
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+    if plain && (1..=32).contains(&name.len()) {
+        name.to_owned()
     } else {
         "(unreadable name)".into()
     }
