@@ -167,6 +167,8 @@ impl ServeConfig {
 struct Reader<'e> {
     environment: &'e Environment,
     default_log: &'static str,
+    /// Without a mode there is no telling which of its rules to apply.
+    is_mode_known: bool,
     problems: Vec<Failure>,
 }
 
@@ -175,6 +177,7 @@ impl<'e> Reader<'e> {
         Self {
             environment,
             default_log,
+            is_mode_known: true,
             problems: Vec::new(),
         }
     }
@@ -226,6 +229,7 @@ impl<'e> Reader<'e> {
                     "must be `production` or `development`",
                     "set APP_ENV=production on a server, or unset it on your own machine",
                 );
+                self.is_mode_known = false;
                 Mode::Production
             }
         };
@@ -295,6 +299,7 @@ impl<'e> Reader<'e> {
         let tls = self.tls(flags);
         let metrics_token = self.metrics_token();
         match common.mode {
+            _ if !self.is_mode_known => {}
             Mode::Development => {
                 if !listen.ip().is_loopback() {
                     self.refuse(

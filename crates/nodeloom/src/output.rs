@@ -109,7 +109,7 @@ impl Failure {
     }
 
     /// The same refusal where it is the answer to a question and not a failed start.
-    pub(crate) fn as_failed(mut self) -> Self {
+    pub(crate) fn into_failed(mut self) -> Self {
         self.exit = Exit::Failed;
         self
     }

@@ -101,8 +101,8 @@ pub(crate) fn weak(source: &str, weakness: &strength::Weakness) -> Failure {
         .because(format!("rule `{}`: {weakness}", weakness.rule.code()))
         .next_step(MAKE_A_KEY)
         .next_step(
-            "if this key already protects data, do not change it here: start with \
-             APP_ENV=development, and see `nodeloom key --help` about changing it",
+            "if this key already protects data, keep it: this version cannot change it yet, and \
+             APP_ENV=development starts with a warning instead",
         )
 }
 
@@ -292,14 +292,12 @@ fn refused(config: &Config, roots: &Roots, survey: &Survey, refusal: &KeyRefusal
     );
     if of_key && let Some(previous) = &roots.previous {
         let fits = matches!(judge(survey, &previous.derive()), Verdict::Match);
-        failure = failure
-            .because(if fits {
-                "the previous key is the one that the data expect, but this version cannot \
+        failure = failure.because(if fits {
+            "the previous key is the one that the data expect, but this version cannot \
                  rewrap them under a new key yet"
-            } else {
-                "the previous key is not the one that the data expect either"
-            })
-            .next_step("put the old key back as APP_ENCRYPTION_KEY and start again");
+        } else {
+            "the previous key is not the one that the data expect either"
+        });
     }
     let own = config.generated_key();
     let is_own = roots
@@ -453,6 +451,9 @@ pub(crate) fn prepare_data_dir(config: &Config) -> Outcome<()> {
         .because(plain_reason(error))
         .next_step("make it writable for this user, or name another in NODELOOM_DATA_DIR")
     };
+    if directory.exists() && !directory.is_dir() {
+        return Err(refuse(&std::io::ErrorKind::NotADirectory.into()));
+    }
     fs::create_dir_all(directory).map_err(|error| refuse(&error))?;
     let probe = directory.join(format!(".write-test.{}", std::process::id()));
     let tried = OpenOptions::new().write(true).create_new(true).open(&probe);

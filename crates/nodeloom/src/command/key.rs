@@ -117,7 +117,7 @@ impl Check {
                     entropy_bits: None,
                     description_bits: None,
                 })?;
-                return Err(failure.as_failed());
+                return Err(failure.into_failed());
             }
         };
         // EXPOSE: judged, never kept.

@@ -64,6 +64,8 @@ fn every_bad_setting_is_named_at_once() {
         assert!(text.contains(name), "{name} in {text}");
     }
     assert!(!text.contains("hunter2"));
+    // Which rules of a mode apply cannot be known.
+    assert!(!refusal([("APP_ENV", "prod")]).contains("APP_BASE_URL"));
 }
 
 #[test]
