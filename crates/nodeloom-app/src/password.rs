@@ -73,7 +73,7 @@ pub fn check(password: &Secret<String>, email: &str) -> Result<(), FieldErrors> 
 fn is_repeated_common(folded: &str) -> bool {
     (1..=folded.len() / 2).any(|period| {
         folded.is_char_boundary(period)
-            && folded.len() % period == 0
+            && folded.len().is_multiple_of(period)
             && period <= 6
             && folded
                 .as_bytes()

@@ -37,7 +37,7 @@ pub struct CredentialList {
     pub items: Vec<CredentialView>,
     /// How many match on all pages.
     pub total: u64,
-    /// Whether `total` was counted to the end; a broad search stops at 10,000.
+    /// Whether `total` was counted to the end; a broad search stops at 2,000.
     pub total_is_exact: bool,
 }
 
