@@ -2,13 +2,13 @@
 
 /// A text and every form in which it could have been written down.
 #[derive(Debug)]
-pub struct Canary {
+pub(crate) struct Canary {
     name: String,
     needles: Vec<(&'static str, Vec<u8>)>,
 }
 
 impl Canary {
-    pub fn new(name: &str, secret: &str) -> Self {
+    pub(crate) fn new(name: &str, secret: &str) -> Self {
         let bytes = secret.as_bytes();
         let mut needles = vec![
             ("raw", bytes.to_vec()),
@@ -49,7 +49,7 @@ impl Canary {
     }
 
     /// The form in which the secret stands in `hay`, if it does.
-    pub fn found_in(&self, hay: &[u8]) -> Option<&'static str> {
+    pub(crate) fn found_in(&self, hay: &[u8]) -> Option<&'static str> {
         self.needles
             .iter()
             .find(|(_, needle)| contains(hay, needle))
@@ -57,14 +57,14 @@ impl Canary {
     }
 
     #[track_caller]
-    pub fn assert_absent(&self, place: &str, hay: &[u8]) {
+    pub(crate) fn assert_absent(&self, place: &str, hay: &[u8]) {
         if let Some(form) = self.found_in(hay) {
             panic!("{} stands in {place} as {form}", self.name);
         }
     }
 }
 
-pub fn contains(hay: &[u8], needle: &[u8]) -> bool {
+pub(crate) fn contains(hay: &[u8], needle: &[u8]) -> bool {
     let (Some(first), true) = (needle.first(), hay.len() >= needle.len()) else {
         return false;
     };
