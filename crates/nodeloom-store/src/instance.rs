@@ -8,7 +8,7 @@ use nodeloom_domain::{
 
 use crate::{
     Store, StoreError, Tx,
-    engine::{Param, Run},
+    engine::{Param, Run, Sql},
     store::require,
 };
 
@@ -149,6 +149,20 @@ impl Tx {
     /// As any read.
     pub async fn instance(&mut self) -> Result<Option<InstanceRow>, StoreError> {
         instance(self).await
+    }
+
+    /// Keeps every other transaction that asks the same waiting until this one ends: what must
+    /// happen once in an instance counts behind this.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when another holds it for long.
+    pub async fn lock_instance(&mut self) -> Result<(), StoreError> {
+        // SQLite has one writer, which needs no lock and knows no such clause.
+        let sql = Sql::per_engine(
+            "SELECT id FROM instance",
+            "SELECT id FROM instance FOR UPDATE",
+        );
+        self.fetch(sql, &[]).await.map(drop)
     }
 
     /// Notes the installation. Permit: housekeeping, or setting the instance up.
