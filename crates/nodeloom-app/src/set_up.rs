@@ -66,7 +66,7 @@ impl App {
     ) -> Result<(), AppError> {
         let accepted = accept(admin).await?;
         let mut tx = self.store().begin().await?;
-        let permit = policy::first_admin(tx.count_users().await?)?;
+        let permit = first_admin(&mut tx).await?;
         let (user, events) = self
             .insert_admin(&mut tx, &permit, accepted, origin)
             .await?;
@@ -85,7 +85,7 @@ impl App {
         let id = SetupId::generate(now);
         let index = self.keys().index();
         let mut tx = self.store().begin().await?;
-        let permit = policy::first_admin(tx.count_users().await?)?;
+        let permit = first_admin(&mut tx).await?;
         tx.delete_setup_codes(&permit).await?;
         // EXPOSE: goes into the HMAC and nowhere else.
         let tag = index.tag(KIND, id.as_bytes(), &NOBODY, secret.expose());
@@ -140,7 +140,7 @@ impl App {
         let accepted = accept(admin).await?;
         let now = self.now();
         let mut tx = self.store().begin().await?;
-        let permit = policy::first_admin(tx.count_users().await?)?;
+        let permit = first_admin(&mut tx).await?;
         if !tx.use_setup_code(&permit, row.id, now).await? {
             return Err(FieldErrors::one("code", "used", "this link has just been used").into());
         }
@@ -229,6 +229,13 @@ impl App {
         ];
         Ok((user, events))
     }
+}
+
+/// The permit of whoever comes first: on PostgreSQL two transactions could both count
+/// nobody.
+async fn first_admin(tx: &mut Tx) -> Result<Permit, AppError> {
+    tx.lock_instance().await?;
+    Ok(policy::first_admin(tx.count_users().await?)?)
 }
 
 /// Checks every field and hashes the password.

@@ -1,11 +1,17 @@
 //! The use-cases through their public surface, each case on SQLite and on PostgreSQL
 //! (`NODELOOM_TEST_POSTGRES`), with a hostile writer at the database.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support;
 
 mod credential;
+mod evidence;
 mod key;
 mod permission;
 mod quarantine;
+mod schema;
+mod session;
+mod set_up;
+mod sign_in;
 mod start;
 mod transplant;
