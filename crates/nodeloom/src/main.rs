@@ -16,11 +16,6 @@ use crate::config::{CommonFlags, LogFormat, LogSettings, ServeFlags};
 use crate::environment::Environment;
 use crate::output::{Failure, Outcome};
 
-/// A list of credentials is thousands of small allocations that one thread makes and another
-/// frees; glibc's allocator spent a quarter of the server's time on them.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const EXAMPLES: &str = "\
 Examples:
   nodeloom serve                                  start on this machine, data in ./data
