@@ -112,7 +112,7 @@ async fn a_new_name_makes_no_generation(db: Db) {
         .unwrap();
     assert_eq!((view.generation, view.revision), (1, 2));
     assert_eq!(sealed(&world, first.id).await, before);
-    assert_eq!(world.names(world.team).await, [view.name.clone()]);
+    assert_eq!(world.names(world.team).await, ["Production   database"]);
     let search = async |search: &str| {
         let list = ListCredentials {
             team: world.team,
