@@ -59,7 +59,8 @@ pub(crate) async fn run(
             }
             anyhow::Ok(())
         })
-        .await?;
+        .await
+        .with_context(|| format!("the server's log ends with:\n{}", server.last_words()))?;
     let took = start.elapsed();
     let cpu = process::cpu_time(server.pid())?.saturating_sub(cpu_before);
     let own = process::cpu_time(std::process::id())?.saturating_sub(own_before);

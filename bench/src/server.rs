@@ -112,6 +112,7 @@ impl Home {
             child,
             pid,
             address,
+            log: self.folder.path().join("log"),
         };
         Ok((server, took))
     }
@@ -122,9 +123,17 @@ pub(crate) struct Server {
     child: Child,
     pid: u32,
     address: SocketAddr,
+    log: PathBuf,
 }
 
 impl Server {
+    /// The last lines of its log, for a failure's report.
+    pub(crate) fn last_words(&self) -> String {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(8)..].join("\n")
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
