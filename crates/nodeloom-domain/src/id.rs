@@ -23,7 +23,7 @@ macro_rules! kinds {
         $(#[$doc])*
         #[derive(Debug)]
         pub enum $kind {}
-        #[doc = concat!("The id of a [`", stringify!($kind), "`].")]
+        #[doc = concat!("The id of a `", stringify!($kind), "`.")]
         pub type $alias = Id<$kind>;
     )+};
 }

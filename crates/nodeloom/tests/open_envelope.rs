@@ -26,7 +26,7 @@ fn open(setup: &Setup, key: &str, name: &str) -> Output {
         .env("APP_ENCRYPTION_KEY", key)
         .stdin(Stdio::null())
         .output()
-        .unwrap()
+        .expect("the Python runs")
 }
 
 #[test]
