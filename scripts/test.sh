@@ -124,7 +124,8 @@ dependencies() {
     else
         tar -xJf "$database" -C target/advisory-db
     fi
-    say "advisories: the snapshot of $(git -C target/advisory-db/advisory-db-* log -1 --format=%cs 2>/dev/null || echo 'unknown date')"
+    say "advisories: the newest is of $(grep -rhoE '^date = "[0-9-]+"' target/advisory-db/advisory-db-*/crates |
+        sort | tail -n1 | cut -d'"' -f2)"
     "${deny[@]}" --offline check --allow duplicate
 }
 
