@@ -7,6 +7,9 @@
     reason = "each test file is a crate and uses a part of this"
 )]
 
+pub mod probe;
+pub mod shape;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -387,7 +390,7 @@ impl Server {
             "/api/auth/login",
             &json!({"email": ADMIN_EMAIL, "password": ADMIN_PASSWORD}),
         );
-        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.status, 200, "{answer:?}\n{}", self.stderr());
         client
     }
 }
@@ -527,11 +530,13 @@ impl Client {
                 self.keep_cookie(value);
             }
         }
-        Answer {
+        let answer = Answer {
             status: answer.status().as_u16(),
             headers,
             text: answer.body_mut().read_to_string().unwrap_or_default(),
-        }
+        };
+        shape::check(method, path, &answer);
+        answer
     }
 
     fn keep_cookie(&mut self, header: &str) {
