@@ -153,9 +153,7 @@ impl Engine {
     /// first and writes later could fail without any chance to wait.
     pub(crate) async fn begin(&self) -> Result<EngineTx, StoreError> {
         Ok(match self {
-            Self::Lite { writer, .. } => {
-                EngineTx::Lite(writer.begin_with("BEGIN IMMEDIATE").await?)
-            }
+            Self::Lite { writer, .. } => EngineTx::Lite(begin_lite(writer).await?),
             Self::Pg(pool) => EngineTx::Pg(pool.begin().await?),
         })
     }
@@ -169,6 +167,22 @@ impl Engine {
             }
             Self::Pg(pool) => pool.close().await,
         }
+    }
+}
+
+/// Begins on the one writing connection.
+///
+/// A full disk or a failed write makes SQLite end the transaction by itself. The driver's own
+/// ROLLBACK then finds none, so that it counts the transaction as open for ever and refuses each
+/// later one: such a connection is replaced.
+async fn begin_lite(writer: &SqlitePool) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
+    const BEGIN: &str = "BEGIN IMMEDIATE";
+    match writer.begin_with(BEGIN).await {
+        Err(sqlx::Error::InvalidSavePointStatement) => {
+            writer.acquire().await?.close().await?;
+            writer.begin_with(BEGIN).await
+        }
+        begun => begun,
     }
 }
 
