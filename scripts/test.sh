@@ -178,7 +178,7 @@ if [[ -n $full ]]; then
 else
     say
     say "reduced: random keys (the tests' own count instead of 10,000,000; scripts/test.sh --full)"
-    say "reduced: property tests and load counts that read NODELOOM_FULL (scripts/test.sh --full)"
+    say "reduced: accumulated XAES vectors (10,000 rounds instead of 1,000,000; scripts/test.sh --full)"
 fi
 
 say
