@@ -1,18 +1,17 @@
 //! Storing a new credential.
 
 use nodeloom_domain::{
-    CredentialId, SealedValueId, TeamId,
+    CredentialId, TeamId,
     audit::AuditEvent,
     name_words,
     policy::{self, Action, Resource},
     sort_key,
 };
-use nodeloom_store::{CredentialRow, SealedRow, SealedState};
+use nodeloom_store::CredentialRow;
 use serde_json::{Map, Value};
 
 use super::{
-    CredentialView, FIELD, KIND, binding, by, field_names, find_kind, name_conflict, parse_name,
-    plaintext,
+    CredentialView, KIND, by, field_names, find_kind, name_conflict, parse_name, plaintext,
 };
 use crate::{App, AppError, Ctx};
 
@@ -82,29 +81,8 @@ impl App {
         tx.insert_credential(&permit, &row, &name_words(&row.name))
             .await
             .map_err(|error| name_conflict(error, &row.name))?;
-        let place = binding(&row, row.generation);
-        // EXPOSE: into the cipher.
-        let (key_id, envelope) = self
-            .keys()
-            .seal(&mut tx, row.team_id, &place, text.expose())
+        self.seal_current(&mut tx, &permit, &row, &text, now)
             .await?;
-        tx.insert_sealed(
-            &permit,
-            &SealedRow {
-                id: SealedValueId::generate(now),
-                team_id: row.team_id,
-                kind: KIND.into(),
-                owner_id: *row.id.as_bytes(),
-                field: FIELD.into(),
-                generation: row.generation,
-                key_id,
-                envelope,
-                state: SealedState::Ok,
-                reason: None,
-                created_at: now,
-            },
-        )
-        .await?;
         let event = AuditEvent::new(now, actor.audited(), action.as_str(), &ctx.origin)
             .in_team(row.team_id)
             .on(KIND, row.id.as_bytes(), row.name.clone())

@@ -15,10 +15,10 @@ pub use view::CredentialView;
 
 use nodeloom_crypto::{Binding, Secret};
 use nodeloom_domain::{
-    CredentialId, FieldErrors, Name, SealedValueId,
+    CredentialId, FieldErrors, Name, SealedValueId, Timestamp,
     audit::{AuditEvent, Outcome},
     credential_type::{self, CredentialType},
-    policy::{self, Action, Actor, Resource},
+    policy::{self, Action, Actor, Permit, Resource},
 };
 use nodeloom_store::{ConflictKind, CredentialRow, SealedRow, SealedState, StoreError, Tx};
 use serde_json::{Map, Value};
@@ -138,6 +138,37 @@ impl App {
         )
         .await?;
         Ok((row, actor))
+    }
+
+    /// Seals `text` as the credential's current generation, in its own place.
+    async fn seal_current(
+        &self,
+        tx: &mut Tx,
+        permit: &Permit,
+        row: &CredentialRow,
+        text: &Secret<Vec<u8>>,
+        now: Timestamp,
+    ) -> Result<(), AppError> {
+        let place = binding(row, row.generation);
+        // EXPOSE: into the cipher.
+        let (key_id, envelope) = self
+            .keys()
+            .seal(tx, row.team_id, &place, text.expose())
+            .await?;
+        let sealed = SealedRow {
+            id: SealedValueId::generate(now),
+            team_id: row.team_id,
+            kind: KIND.into(),
+            owner_id: *row.id.as_bytes(),
+            field: FIELD.into(),
+            generation: row.generation,
+            key_id,
+            envelope,
+            state: SealedState::Ok,
+            reason: None,
+            created_at: now,
+        };
+        Ok(tx.insert_sealed(permit, &sealed).await?)
     }
 
     /// Opens the current value of a credential inside its transaction's view.

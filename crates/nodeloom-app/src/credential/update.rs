@@ -1,19 +1,19 @@
 //! Changing a credential: a merge, checked as a whole, sealed as a new version.
 
 use nodeloom_domain::{
-    CredentialId, FieldErrors, SealedValueId,
+    CredentialId, FieldErrors,
     audit::AuditEvent,
     credential_type::{CredentialType, merge},
     name_words,
     policy::{self, Action},
     sort_key,
 };
-use nodeloom_store::{CredentialRow, SealedRow, SealedState, Tx};
+use nodeloom_store::{CredentialRow, SealedRow, Tx};
 use serde_json::{Map, Value};
 
 use super::{
-    CredentialView, FIELD, KIND, binding, by, field_names, find_kind, name_conflict, parse_data,
-    parse_name, plaintext, record,
+    CredentialView, FIELD, KIND, by, field_names, find_kind, name_conflict, parse_data, parse_name,
+    plaintext, record,
 };
 use crate::{App, AppError, Ctx, keys::Unopened};
 
@@ -99,29 +99,8 @@ impl App {
             let text = plaintext(&merged)?;
             row.generation += 1;
             row.fields = field_names(&merged);
-            let place = binding(&row, row.generation);
-            // EXPOSE: into the cipher.
-            let (key_id, envelope) = self
-                .keys()
-                .seal(&mut tx, row.team_id, &place, text.expose())
+            self.seal_current(&mut tx, &permit, &row, &text, now)
                 .await?;
-            tx.insert_sealed(
-                &permit,
-                &SealedRow {
-                    id: SealedValueId::generate(now),
-                    team_id: row.team_id,
-                    kind: KIND.into(),
-                    owner_id: *row.id.as_bytes(),
-                    field: FIELD.into(),
-                    generation: row.generation,
-                    key_id,
-                    envelope,
-                    state: SealedState::Ok,
-                    reason: None,
-                    created_at: now,
-                },
-            )
-            .await?;
             event = event.with("changedFields", field_names(fields));
         }
         row.revision += 1;
