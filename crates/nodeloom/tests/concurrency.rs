@@ -191,8 +191,8 @@ struct Wire {
 
 impl Wire {
     fn to(upstream: String) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("a bound socket");
         let is_cut = Arc::new(AtomicBool::new(false));
         let open = Arc::new(Mutex::new(Vec::new()));
         let (cut, streams) = (Arc::clone(&is_cut), Arc::clone(&open));
@@ -202,13 +202,16 @@ impl Wire {
                     let _ = client.shutdown(Shutdown::Both);
                     continue;
                 }
-                let server = TcpStream::connect(&upstream).unwrap();
-                streams
-                    .lock()
-                    .unwrap()
-                    .extend([client.try_clone().unwrap(), server.try_clone().unwrap()]);
+                let server = TcpStream::connect(&upstream).expect("the database listens");
+                streams.lock().expect("no holder panicked").extend([
+                    client.try_clone().expect("a socket"),
+                    server.try_clone().expect("a socket"),
+                ]);
                 for (mut from, mut to) in [
-                    (client.try_clone().unwrap(), server.try_clone().unwrap()),
+                    (
+                        client.try_clone().expect("a socket"),
+                        server.try_clone().expect("a socket"),
+                    ),
                     (server, client),
                 ] {
                     thread::spawn(move || {
@@ -227,7 +230,7 @@ impl Wire {
 
     fn cut(&self) {
         self.is_cut.store(true, Ordering::SeqCst);
-        for stream in self.open.lock().unwrap().drain(..) {
+        for stream in self.open.lock().expect("no holder panicked").drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
@@ -292,7 +295,7 @@ struct SmallDisk(PathBuf);
 
 impl SmallDisk {
     fn mount(at: PathBuf) -> Option<Self> {
-        fs::create_dir_all(&at).unwrap();
+        fs::create_dir_all(&at).expect("a directory");
         let mount = Command::new("mount")
             .args(["-t", "tmpfs", "-o", "size=4m,mode=700", "tmpfs"])
             .arg(&at)

@@ -9,7 +9,7 @@ use support::{ADMIN_EMAIL, ADMIN_PASSWORD, Client, Database, Setup};
 fn names(list: &Value) -> Vec<&str> {
     let list = list.as_array().expect("a bare array");
     list.iter()
-        .map(|item| item["name"].as_str().unwrap())
+        .map(|item| item["name"].as_str().expect("a text"))
         .collect()
 }
 

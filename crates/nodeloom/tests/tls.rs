@@ -32,7 +32,14 @@ print(json.dumps({'login': a.status, 'cookie': cookie, 'me': me.status, 'plain':
 fn with_certificate() -> Setup {
     let setup = Setup::with_admin(Database::Sqlite);
     certify(&setup);
-    let file = |name: &str| setup.path().join(name).to_str().unwrap().to_owned();
+    let file = |name: &str| {
+        setup
+            .path()
+            .join(name)
+            .to_str()
+            .expect("a UTF-8 path")
+            .to_owned()
+    };
     let (certificate, key) = (file("tls.crt"), file("tls.key"));
     setup
         .with("NODELOOM_TLS_CERT_FILE", &certificate)
@@ -53,7 +60,7 @@ fn certify(setup: &Setup) {
 }
 
 fn visit(setup: &Setup, server: &Server) -> Result<Value, String> {
-    let port = server.base().rsplit(':').next().unwrap();
+    let port = server.base().rsplit(':').next().expect("an address");
     let login = json!({"email": ADMIN_EMAIL, "password": ADMIN_PASSWORD}).to_string();
     let output = Command::new("python3")
         .args(["-c", CLIENT, port, "tls.crt", &login])
