@@ -19,20 +19,20 @@ impl Canary {
             ("reversed", bytes.iter().rev().copied().collect()),
         ];
         let json = serde_json::Value::from(secret).to_string();
-        needles.push(("json", json[1..json.len() - 1].as_bytes().to_vec()));
+        needles.push(("json", unquoted(&json).as_bytes().to_vec()));
         needles.push(("json ascii", json_ascii(secret)));
         needles.push(("json twice", {
-            let twice = serde_json::Value::from(&json[1..json.len() - 1]).to_string();
-            twice[1..twice.len() - 1].as_bytes().to_vec()
+            let twice = serde_json::Value::from(unquoted(&json)).to_string();
+            unquoted(&twice).as_bytes().to_vec()
         }));
         needles.push(("html", html(secret)));
         needles.push(("debug", {
             let debug = format!("{secret:?}");
-            debug[1..debug.len() - 1].as_bytes().to_vec()
+            unquoted(&debug).as_bytes().to_vec()
         }));
         needles.push(("bytes debug", {
             let debug = format!("{bytes:?}");
-            debug[1..debug.len() - 1].as_bytes().to_vec()
+            unquoted(&debug).as_bytes().to_vec()
         }));
         // A secret inside a longer text is encoded at any of three alignments; the letters
         // at its ends mix with its neighbours and are left out.
@@ -76,6 +76,11 @@ pub(crate) fn contains(hay: &[u8], needle: &[u8]) -> bool {
         rest = &rest[at + 1..];
     }
     false
+}
+
+/// What stands between the first and the last character.
+fn unquoted(text: &str) -> &str {
+    &text[1..text.len() - 1]
 }
 
 fn hex(bytes: &[u8], upper: bool) -> Vec<u8> {
