@@ -1,7 +1,10 @@
 //! Known secrets pass through every route and every command; then everything that the program
 //! wrote or answered is searched for them, in every form in which they could stand there.
 
-#![expect(clippy::unwrap_used, reason = "a test's own helpers fail as the test does")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test's own helpers fail as the test does"
+)]
 
 #[path = "support/canary.rs"]
 mod canary;
