@@ -12,6 +12,7 @@ use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use nodeloom_app::{App, AppError, NewAdmin, password};
 use nodeloom_domain::Email;
 use nodeloom_web::WebSettings;
+use rustix::process::Signal as SignalNumber;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -160,6 +161,9 @@ impl Signals {
                 Failure::failed("signals cannot be received").because(error.to_string())
             })
         };
+        // Its own action is to end the process when a file meets its size limit. Handled, the write
+        // fails instead, as it does on a full disk, and one answer is a 503.
+        drop(on(SignalKind::from_raw(SignalNumber::XFSZ.as_raw()))?);
         Ok(Self {
             terminate: on(SignalKind::terminate())?,
             interrupt: on(SignalKind::interrupt())?,
