@@ -113,6 +113,8 @@ pub struct Setup {
     directory: TempDir,
     environment: BTreeMap<String, String>,
     postgres: Option<PostgresDatabase>,
+    /// Every command is run by this one, which must end in an exec.
+    runner: Vec<String>,
 }
 
 impl Setup {
@@ -130,6 +132,7 @@ impl Setup {
             directory,
             environment: BTreeMap::new(),
             postgres,
+            runner: Vec::new(),
         };
         for name in ["PATH", "LD_LIBRARY_PATH", "LLVM_PROFILE_FILE"] {
             if let Ok(value) = std::env::var(name) {
@@ -170,6 +173,11 @@ impl Setup {
         self.environment.remove(name);
     }
 
+    /// Runs every command by another one, such as `setpriv`, which must end in an exec.
+    pub fn run_by(&mut self, runner: &[&str]) {
+        self.runner = runner.iter().map(|word| (*word).to_owned()).collect();
+    }
+
     /// The directory that the server runs in.
     pub fn path(&self) -> &Path {
         self.directory.path()
@@ -190,8 +198,10 @@ impl Setup {
 
     /// A command in this environment and nothing else of the test's own.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(binary());
+        let mut words = self.runner.iter().map(String::as_str).chain([binary()]);
+        let mut command = Command::new(words.next().expect("the binary at least"));
         command
+            .args(words)
             .args(arguments)
             .env_clear()
             .envs(&self.environment)
