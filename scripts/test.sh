@@ -70,6 +70,8 @@ prepare() {
     python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
     [[ -n $(postgres_bin) ]] || missing+=(postgresql)
     [[ -n $(find_chromium) ]] || missing+=(chromium)
+    command -v openssl >/dev/null || missing+=(openssl)
+    command -v setpriv >/dev/null && command -v prlimit >/dev/null || missing+=(util-linux)
     [[ ${#missing[@]} -eq 0 ]] || need_packages "${missing[@]}"
 
     if ! cmp -s scripts/requirements.txt "$tools/requirements.txt"; then
