@@ -130,6 +130,10 @@ impl App {
             let event =
                 AuditEvent::new(now, system(), "set-up-link.use", origin).ended(Outcome::Refused);
             tx.commit(&event, self.keys().audit()).await?;
+            // Whether there is an administrator is public; a new link would not come then.
+            if !self.needs_set_up().await? {
+                return Err(policy::Denied::AlreadySetUp.into());
+            }
             return Err(FieldErrors::one(
                 "code",
                 "expired",

@@ -384,9 +384,7 @@ fn without_any_setting_a_key_and_a_set_up_link_are_made() {
     let again = server
         .client()
         .post("/api/setup", &admin(code, ADMIN_PASSWORD));
-    again
-        .refused(400, "VALIDATION_FAILED")
-        .names("code", "expired");
+    again.refused(409, "ALREADY_SET_UP");
     assert_eq!(client.get("/api/setup").json()["needed"], false);
 
     support::probe::store(&mut client, "kept");

@@ -57,7 +57,10 @@ async fn a_code_makes_the_first_administrator_once(db: Db) {
         (world.team, Role::Admin)
     );
     world.app.key_status(&ctx).await.unwrap();
-    is_no_code(&world, &code).await;
+    assert_refused!(
+        redeem(&world, &code).await,
+        AppError::Denied(Denied::AlreadySetUp)
+    );
     assert_eq!(world.db.count("users").await, 1);
     assert!(!world.doctor().await.needs_attention());
 }
