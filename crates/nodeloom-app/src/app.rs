@@ -172,9 +172,26 @@ impl App {
         }
     }
 
+    /// Commits `tx` together with its audit event: both land or neither does. Every
+    /// use-case ends here, and nothing may be shown or reported as done before.
+    ///
+    /// # Errors
+    /// [`AppError::Unavailable`]; nothing has been written then.
+    pub(crate) async fn commit(&self, tx: Tx, event: &AuditEvent) -> Result<(), AppError> {
+        self.commit_all(tx, std::slice::from_ref(event)).await
+    }
+
+    /// As [`App::commit`], with several events in this order.
+    ///
+    /// # Errors
+    /// As [`App::commit`]; also when there is no event at all.
+    pub(crate) async fn commit_all(&self, tx: Tx, events: &[AuditEvent]) -> Result<(), AppError> {
+        Ok(tx.commit_all(events, self.keys().audit()).await?)
+    }
+
     /// Writes one event that accompanies no other change.
     pub(crate) async fn record(&self, event: &AuditEvent) -> Result<(), AppError> {
         let tx = self.store().begin().await?;
-        Ok(tx.commit(event, self.keys().audit()).await?)
+        self.commit(tx, event).await
     }
 }

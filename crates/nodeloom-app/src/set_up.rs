@@ -71,7 +71,7 @@ impl App {
             .insert_admin(&mut tx, &permit, accepted, origin)
             .await?;
         tracing::info!(user.id = %user.id, "the first administrator was made from the settings");
-        Ok(tx.commit_all(&events, self.keys().audit()).await?)
+        self.commit_all(tx, &events).await
     }
 
     /// Makes a one-time code for the set-up link; it works for one hour, and any
@@ -103,7 +103,7 @@ impl App {
             id.as_bytes(),
             "",
         );
-        tx.commit(&event, self.keys().audit()).await?;
+        self.commit(tx, &event).await?;
         Ok(token_text(PREFIX, id.as_bytes(), &secret))
     }
 
@@ -129,7 +129,7 @@ impl App {
             self.count_failure(&mut tx, &attempt, now).await?;
             let event =
                 AuditEvent::new(now, system(), "set-up-link.use", origin).ended(Outcome::Refused);
-            tx.commit(&event, self.keys().audit()).await?;
+            self.commit(tx, &event).await?;
             // Whether there is an administrator is public; a new link would not come then.
             if !self.needs_set_up().await? {
                 return Err(policy::Denied::AlreadySetUp.into());
@@ -166,7 +166,7 @@ impl App {
                 "",
             ),
         );
-        tx.commit_all(&events, self.keys().audit()).await?;
+        self.commit_all(tx, &events).await?;
         Ok(SignedIn {
             token: token.text(),
             me,

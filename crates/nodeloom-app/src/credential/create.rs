@@ -89,7 +89,7 @@ impl App {
             .with("type", row.kind.clone())
             .with("generation", row.generation)
             .with("fields", row.fields.clone());
-        tx.commit(&event, self.keys().audit()).await?;
+        self.commit(tx, &event).await?;
         Ok(row.into())
     }
 }

@@ -39,6 +39,6 @@ impl App {
             .on(KIND, row.id.as_bytes(), row.name)
             .with("type", row.kind)
             .with("generation", row.generation);
-        Ok(tx.commit(&event, self.keys().audit()).await?)
+        self.commit(tx, &event).await
     }
 }

@@ -223,6 +223,6 @@ impl App {
                 reason, "a stored value does not open and is quarantined"
             );
         }
-        Ok(tx.commit(&event, self.keys().audit()).await?)
+        self.commit(tx, &event).await
     }
 }

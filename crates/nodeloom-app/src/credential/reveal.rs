@@ -67,7 +67,7 @@ impl App {
         } else {
             event.ended(Outcome::Failed)
         };
-        tx.commit(&event, self.keys().audit()).await?;
+        self.commit(tx, &event).await?;
         if let Some(sealed) = &sealed {
             let found = opened.as_ref().map(|_| ()).map_err(|unopened| *unopened);
             self.note_opening(ctx, row.team_id, &row.name, sealed, found)

@@ -119,7 +119,7 @@ impl App {
         let event = event
             .on(KIND, row.id.as_bytes(), row.name.clone())
             .with("generation", row.generation);
-        tx.commit(&event, self.keys().audit()).await?;
+        self.commit(tx, &event).await?;
         if let Some((sealed, unopened)) = unreadable {
             self.note_opening(ctx, row.team_id, &row.name, &sealed, Err(unopened))
                 .await?;

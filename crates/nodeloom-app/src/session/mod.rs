@@ -200,7 +200,7 @@ impl App {
             id.as_bytes(),
             "",
         );
-        Ok(tx.commit(&event, self.keys().audit()).await?)
+        self.commit(tx, &event).await
     }
 
     /// Ends the session that asks.

@@ -68,7 +68,7 @@ impl App {
             token.id().as_bytes(),
             "",
         );
-        tx.commit(&event, self.keys().audit()).await?;
+        self.commit(tx, &event).await?;
         Ok(SignedIn {
             token: token.text(),
             me,
@@ -141,7 +141,7 @@ impl App {
             token.id().as_bytes(),
             "",
         );
-        tx.commit(&event, self.keys().audit()).await?;
+        self.commit(tx, &event).await?;
         Ok(SignedIn {
             token: token.text(),
             me,
@@ -181,7 +181,7 @@ impl App {
             name: email.to_owned(),
         };
         let event = AuditEvent::new(now, nobody, "session.create", origin).ended(Outcome::Refused);
-        tx.commit(&event, self.keys().audit()).await?;
+        self.commit(tx, &event).await?;
         Err(AppError::SignInRefused)
     }
 
