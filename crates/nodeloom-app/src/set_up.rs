@@ -213,6 +213,11 @@ impl App {
             instance_admin: true,
             created_at: now,
             updated_at: now,
+            break_glass: true,
+            password_changed_at: None,
+            last_sign_in_at: None,
+            totp_generation: None,
+            totp_last_step: None,
         };
         tx.insert_user(permit, &user).await?;
         let membership = MembershipRow {

@@ -9,7 +9,7 @@ use crate::{TeamId, Timestamp};
 /// Who did it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AuditActor {
-    /// `user`, `operator`, `system` or `anonymous`.
+    /// `user`, `token`, `operator`, `system` or `anonymous`.
     pub kind: ActorKind,
     /// The user's id, where there is one.
     pub id: Option<[u8; 16]>,
@@ -23,6 +23,8 @@ pub struct AuditActor {
 pub enum ActorKind {
     /// A person who signed in.
     User,
+    /// A person, through one of their API tokens.
+    Token,
     /// A person with a shell on the machine and the instance's key.
     Operator,
     /// The program itself.
@@ -37,6 +39,7 @@ impl ActorKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::User => "user",
+            Self::Token => "token",
             Self::Operator => "operator",
             Self::System => "system",
             Self::Anonymous => "anonymous",

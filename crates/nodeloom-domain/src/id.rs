@@ -39,6 +39,14 @@ kinds! {
     Session => SessionId,
     /// Marks ids of one-time set-up links.
     Setup => SetupId,
+    /// Marks ids of API tokens.
+    ApiToken => ApiTokenId,
+    /// Marks ids of invitations.
+    Invitation => InvitationId,
+    /// Marks ids of recovery codes.
+    RecoveryCode => RecoveryCodeId,
+    /// Marks ids of sign-ins under way at an identity provider.
+    SignInFlow => SignInFlowId,
     /// Marks ids of credentials.
     Credential => CredentialId,
     /// Marks ids of rows in `sealed_values`.

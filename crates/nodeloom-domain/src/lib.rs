@@ -12,8 +12,9 @@ mod time;
 
 pub use field_error::{FieldError, FieldErrors};
 pub use id::{
-    AuditEventId, Credential, CredentialId, Id, InstanceId, ParseIdError, SealedValueId, Session,
-    SessionId, SetupId, TeamId, UserId,
+    ApiToken, ApiTokenId, AuditEventId, Credential, CredentialId, Id, InstanceId, Invitation,
+    InvitationId, ParseIdError, RecoveryCode, RecoveryCodeId, SealedValueId, Session, SessionId,
+    SetupId, SignInFlow, SignInFlowId, Team, TeamId, User, UserId,
 };
 pub use name::{Email, Name, NameError, name_words, search_terms, sort_key};
 pub use role::{ParseRoleError, Role};

@@ -355,6 +355,11 @@ impl<'r> Columns<'r> {
         u64::try_from(value).map_err(|_| self.corrupt())
     }
 
+    pub(crate) fn opt_count(&mut self) -> Result<Option<u64>, StoreError> {
+        let value = self.opt_int()?.map(u64::try_from).transpose();
+        value.map_err(|_| self.corrupt())
+    }
+
     pub(crate) fn time(&mut self) -> Result<Timestamp, StoreError> {
         self.int().map(Timestamp::from_micros)
     }

@@ -55,6 +55,17 @@ pub struct UserRow {
     pub created_at: Timestamp,
     /// When the record last changed.
     pub updated_at: Timestamp,
+    /// Whether the person may sign in by password where everybody else must use single
+    /// sign-on.
+    pub break_glass: bool,
+    /// When the password last changed; nothing before the first change.
+    pub password_changed_at: Option<Timestamp>,
+    /// The last sign-in.
+    pub last_sign_in_at: Option<Timestamp>,
+    /// The generation of the sealed TOTP secret; nothing without a second factor.
+    pub totp_generation: Option<u64>,
+    /// The last TOTP time step that was accepted (RFC 6238, section 5.2).
+    pub totp_last_step: Option<i64>,
 }
 
 impl fmt::Debug for UserRow {
@@ -89,13 +100,54 @@ impl UserRow {
             instance_admin: row.bool()?,
             created_at: row.time()?,
             updated_at: row.time()?,
+            break_glass: row.bool()?,
+            password_changed_at: row.opt_time()?,
+            last_sign_in_at: row.opt_time()?,
+            totp_generation: row.opt_count()?,
+            totp_last_step: row.opt_int()?,
         })
     }
 }
 
+/// The columns of [`UserRow::read`], as part of a statement's text.
+macro_rules! user_columns {
+    ($prefix:literal) => {
+        concat!(
+            $prefix,
+            "id, ",
+            $prefix,
+            "email, ",
+            $prefix,
+            "first_name, ",
+            $prefix,
+            "last_name, ",
+            $prefix,
+            "password_hash, ",
+            $prefix,
+            "state, ",
+            $prefix,
+            "instance_admin, ",
+            $prefix,
+            "created_at, ",
+            $prefix,
+            "updated_at, ",
+            $prefix,
+            "break_glass, ",
+            $prefix,
+            "password_changed_at, ",
+            $prefix,
+            "last_sign_in_at, ",
+            $prefix,
+            "totp_generation, ",
+            $prefix,
+            "totp_last_step"
+        )
+    };
+}
+pub(crate) use user_columns;
+
 async fn find_user(mut run: impl Run, id: UserId) -> Result<Option<UserRow>, StoreError> {
-    const SQL: &str = "SELECT id, email, first_name, last_name, password_hash, state, \
-         instance_admin, created_at, updated_at FROM users WHERE id = $1";
+    const SQL: &str = concat!("SELECT ", user_columns!(""), " FROM users WHERE id = $1");
     let rows = run.fetch(SQL.into(), &[(&id).into()]).await?;
     rows.first()
         .map(|row| UserRow::read(&mut row.columns("users")))
@@ -106,8 +158,7 @@ async fn find_user_by_email(
     mut run: impl Run,
     email: &Email,
 ) -> Result<Option<UserRow>, StoreError> {
-    const SQL: &str = "SELECT id, email, first_name, last_name, password_hash, state, \
-         instance_admin, created_at, updated_at FROM users WHERE email = $1";
+    const SQL: &str = concat!("SELECT ", user_columns!(""), " FROM users WHERE email = $1");
     let rows = run.fetch(SQL.into(), &[email.as_str().into()]).await?;
     rows.first()
         .map(|row| UserRow::read(&mut row.columns("users")))
@@ -137,7 +188,8 @@ async fn count_users(mut run: impl Run) -> Result<u64, StoreError> {
 }
 
 async fn list_teams(mut run: impl Run) -> Result<Vec<TeamRow>, StoreError> {
-    const SQL: &str = "SELECT id, name, created_at FROM teams ORDER BY name, id";
+    const SQL: &str =
+        "SELECT id, name, created_at FROM teams WHERE deleted_at IS NULL ORDER BY name, id";
     let rows = run.fetch(SQL.into(), &[]).await?;
     rows.iter()
         .map(|row| {
@@ -225,8 +277,8 @@ impl Tx {
             "a new person",
         )?;
         const SQL: &str = "INSERT INTO users (id, email, first_name, last_name, password_hash, \
-             state, instance_admin, created_at, updated_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+             state, instance_admin, created_at, updated_at, break_glass) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
         let params = [
             (&user.id).into(),
             user.email.as_str().into(),
@@ -237,6 +289,7 @@ impl Tx {
             Param::Bool(user.instance_admin),
             user.created_at.into(),
             user.updated_at.into(),
+            Param::Bool(user.break_glass),
         ];
         self.execute(SQL, &params).await.map(drop)
     }

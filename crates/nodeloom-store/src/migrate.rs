@@ -27,6 +27,7 @@ macro_rules! migrations {
 
 migrations! {
     1 "0001_vault",
+    2 "0002_people",
 }
 
 /// The newest schema that this program knows.

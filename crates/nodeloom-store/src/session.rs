@@ -9,6 +9,7 @@ use nodeloom_domain::{
 use crate::{
     Store, StoreError, Tx, UserRow,
     engine::{Columns, Param, Run},
+    member::user_columns,
     store::require,
 };
 
@@ -67,13 +68,15 @@ async fn session_with_user(
     id: SessionId,
 ) -> Result<Option<SessionWithUser>, StoreError> {
     // One statement, so that session, person and roles are of one moment.
-    const SQL: &str = "SELECT s.id, s.user_id, s.tag, s.index_key_id, s.created_at, \
-         s.last_seen_at, s.authenticated_at, s.address, s.user_agent, \
-         u.id, u.email, u.first_name, u.last_name, u.password_hash, u.state, u.instance_admin, \
-         u.created_at, u.updated_at, m.team_id, t.name, m.role \
+    const SQL: &str = concat!(
+        "SELECT s.id, s.user_id, s.tag, s.index_key_id, s.created_at, \
+         s.last_seen_at, s.authenticated_at, s.address, s.user_agent, ",
+        user_columns!("u."),
+        ", m.team_id, t.name, m.role \
          FROM sessions s JOIN users u ON u.id = s.user_id \
          LEFT JOIN memberships m ON m.user_id = u.id LEFT JOIN teams t ON t.id = m.team_id \
-         WHERE s.id = $1";
+         WHERE s.id = $1"
+    );
     let rows = run.fetch(SQL.into(), &[(&id).into()]).await?;
     let mut found: Option<SessionWithUser> = None;
     for row in &rows {

@@ -247,6 +247,24 @@ impl From<Denied> for Problem {
                 "This needs a proof of identity from the last five minutes. Send the password to \
                  POST /api/auth/reauthenticate, then repeat the request.",
             ),
+            Denied::NotForTokens => Self::new(
+                StatusCode::FORBIDDEN,
+                "NOT_FOR_TOKENS",
+                "An API token cannot do this. Sign in and do it in a session.",
+            ),
+            Denied::TokenScopeMissing { scope } => Self::new(
+                StatusCode::FORBIDDEN,
+                "TOKEN_SCOPE_MISSING",
+                format!(
+                    "This needs an API token with the scope {}. Scopes are named when a token is made.",
+                    scope.as_str()
+                ),
+            ),
+            Denied::Restricted => Self::new(
+                StatusCode::FORBIDDEN,
+                "RESTRICTED",
+                "This credential is restricted: it can be replaced and used, never shown.",
+            ),
             Denied::AlreadySetUp => Self::new(
                 StatusCode::CONFLICT,
                 "ALREADY_SET_UP",

@@ -111,6 +111,7 @@ impl App {
             instance_admin: found.user.instance_admin,
             memberships: found.memberships.clone(),
             authenticated_at: session.authenticated_at,
+            token: None,
         };
         Ok((actor, found))
     }

@@ -1,5 +1,6 @@
 //! Who asks.
 
+use super::TokenLimit;
 use crate::{
     Role, TeamId, Timestamp, UserId,
     audit::{ActorKind, AuditActor},
@@ -31,6 +32,8 @@ pub enum Actor {
         memberships: Vec<Membership>,
         /// When they last proved who they are.
         authenticated_at: Timestamp,
+        /// The API token through which they act; nothing in a session.
+        token: Option<TokenLimit>,
     },
     /// A person at a shell of the machine, with the key and the database in hand.
     Operator {
@@ -55,6 +58,15 @@ impl Actor {
     #[must_use]
     pub fn audited(&self) -> AuditActor {
         match self {
+            Self::User {
+                email,
+                token: Some(token),
+                ..
+            } => AuditActor {
+                kind: ActorKind::Token,
+                id: Some(*token.id.as_bytes()),
+                name: format!("{email} (token {})", token.name),
+            },
             Self::User { id, email, .. } => AuditActor {
                 kind: ActorKind::User,
                 id: Some(*id.as_bytes()),

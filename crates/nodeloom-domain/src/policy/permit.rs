@@ -1,6 +1,6 @@
 //! The proof that the policy was asked.
 
-use super::Action;
+use super::{Action, TokenScope};
 use crate::{Role, TeamId, UserId};
 
 /// What an action is done to.
@@ -85,6 +85,18 @@ pub enum Denied {
     /// The last proof of identity is older than five minutes.
     #[error("this needs a proof of identity from the last five minutes")]
     ReauthenticationRequired,
+    /// An API token cannot do this at all.
+    #[error("an API token cannot do this; sign in")]
+    NotForTokens,
+    /// The API token was not made for this.
+    #[error("this needs an API token with the scope {}", .scope.as_str())]
+    TokenScopeMissing {
+        /// The scope that is missing.
+        scope: TokenScope,
+    },
+    /// The credential is write-only: nobody reads it, whatever their role.
+    #[error("the credential is restricted: it can be replaced and used, never shown")]
+    Restricted,
     /// The first administrator exists already.
     #[error("this instance is set up already")]
     AlreadySetUp,

@@ -395,5 +395,10 @@ pub(crate) fn user_row(id: UserId, email: &str) -> UserRow {
         instance_admin: true,
         created_at: NOW,
         updated_at: NOW,
+        break_glass: false,
+        password_changed_at: None,
+        last_sign_in_at: None,
+        totp_generation: None,
+        totp_last_step: None,
     }
 }

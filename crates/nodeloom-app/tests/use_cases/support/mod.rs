@@ -303,6 +303,11 @@ impl World {
             instance_admin: false,
             created_at: now,
             updated_at: now,
+            break_glass: false,
+            password_changed_at: None,
+            last_sign_in_at: None,
+            totp_generation: None,
+            totp_last_step: None,
         };
         let membership = MembershipRow {
             user_id: user.id,
