@@ -330,6 +330,7 @@ impl<'r> Columns<'r> {
         slice: &'r [u8],
         opt_slice: Option<&'r [u8]>,
         str: &'r str,
+        opt_str: Option<&'r str>,
     }
 
     /// The same row, from column `index` on.

@@ -25,7 +25,10 @@ mod survey;
 mod target;
 mod throttle;
 
-pub use audit::{Anchor, AuditHead, AuditRow, ChainFault, ChainReport, CheckpointRow, FaultKind};
+pub use audit::{
+    Anchor, AuditFilter, AuditHead, AuditPage, AuditPageQuery, AuditRow, ChainFault, ChainReport,
+    ChainWalk, CheckpointRow, FaultKind, Prepared, SeamRow,
+};
 pub use credential::{CredentialRow, CredentialVersionRow};
 pub use engine::{EngineKind, UnknownWord};
 pub use error::{Cause, ConflictKind, StoreError};

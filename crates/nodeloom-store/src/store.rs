@@ -52,6 +52,25 @@ impl Store {
         })
     }
 
+    /// Opens a database, or a copy of one, that shall stay as it is: every write is refused, and
+    /// beside a SQLite file that nobody writes nothing is made.
+    ///
+    /// # Errors
+    /// As [`Store::open`]; a SQLite file that is missing is [`StoreError::Refused`].
+    pub async fn open_to_read(target: &Target) -> Result<Self, StoreError> {
+        let engine = match target {
+            Target::Sqlite { path } => crate::target::peek_lite(path).await?,
+            Target::Postgres { .. } => {
+                let options = Options {
+                    access: crate::Access::ReadOnly,
+                    ..Options::default()
+                };
+                target.connect(&options).await?
+            }
+        };
+        Ok(Self { engine })
+    }
+
     /// Which database this is.
     #[must_use]
     pub fn engine(&self) -> EngineKind {

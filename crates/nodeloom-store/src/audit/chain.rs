@@ -9,13 +9,13 @@ use nodeloom_domain::{
 use super::{AuditHead, AuditRow, CheckpointRow};
 use crate::{
     Store, StoreError, Tx,
-    engine::{Param, Run, Sql, signed},
+    engine::{EngineTx, Param, Run, Sql, signed},
     store::require,
 };
 
 const HEAD: &str = "SELECT sequence, segment, key_id, mac FROM audit_head";
 // Writers append one after the other: each links to the one before. SQLite has one writer.
-const HEAD_LOCKED: Sql = Sql::per_engine(
+pub(super) const HEAD_LOCKED: Sql = Sql::per_engine(
     HEAD,
     "SELECT sequence, segment, key_id, mac FROM audit_head FOR UPDATE",
 );
@@ -25,6 +25,43 @@ async fn head(mut run: impl Run, sql: Sql) -> Result<AuditHead, StoreError> {
     match rows.first() {
         Some(row) => AuditHead::read(&mut row.columns("audit_head")),
         None => Err(StoreError::corrupt("table audit_head, its row is gone")),
+    }
+}
+
+/// A transaction that has its audit events and awaits its end. What it did is undone when it is
+/// dropped.
+pub struct Prepared {
+    inner: EngineTx,
+    rows: Vec<AuditRow>,
+}
+
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Prepared(..)")
+    }
+}
+
+impl Prepared {
+    /// The events as they will be stored.
+    #[must_use]
+    pub fn rows(&self) -> &[AuditRow] {
+        &self.rows
+    }
+
+    /// Makes the change and its events lasting, both or neither.
+    ///
+    /// # Errors
+    /// As [`Tx::commit`].
+    pub async fn commit(self) -> Result<(), StoreError> {
+        self.inner.commit().await
+    }
+
+    /// Undoes everything. Dropping does the same, later.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the database has gone, which undoes it too.
+    pub async fn rollback(self) -> Result<(), StoreError> {
+        self.inner.rollback().await
     }
 }
 
@@ -48,10 +85,23 @@ impl Tx {
     /// # Errors
     /// As [`Tx::commit`]; also when there is no event at all.
     pub async fn commit_all(
-        mut self,
+        self,
         events: &[AuditEvent],
         chain: &AuditKey,
     ) -> Result<(), StoreError> {
+        self.prepare(events, chain).await?.commit().await
+    }
+
+    /// The first half of [`Tx::commit_all`]: the events have their places and links, and nothing
+    /// is committed. Between the halves they can be kept elsewhere.
+    ///
+    /// # Errors
+    /// As [`Tx::commit_all`].
+    pub async fn prepare(
+        mut self,
+        events: &[AuditEvent],
+        chain: &AuditKey,
+    ) -> Result<Prepared, StoreError> {
         if events.is_empty() {
             return Err(StoreError::other("a commit needs an audit event"));
         }
@@ -62,6 +112,7 @@ impl Tx {
             self.require_active(chain).await?;
             head.segment + 1
         };
+        let mut rows = Vec::with_capacity(events.len());
         for event in events {
             let mut row = AuditRow::after(&head, segment, chain.id(), event);
             row.mac = chain.link(&head.mac, &row.message());
@@ -72,6 +123,7 @@ impl Tx {
                 key_id: Some(row.key_id),
                 mac: row.mac,
             };
+            rows.push(row);
         }
         const SQL: &str = "UPDATE audit_head SET sequence = $1, segment = $2, key_id = $3, \
              mac = $4 WHERE singleton = 1";
@@ -84,7 +136,10 @@ impl Tx {
         if self.execute(SQL, &params).await? != 1 {
             return Err(StoreError::corrupt("table audit_head, its row is gone"));
         }
-        self.inner.commit().await
+        Ok(Prepared {
+            inner: self.inner,
+            rows,
+        })
     }
 
     /// A process that still holds an old audit key must not go on with it beside the others.
@@ -178,6 +233,36 @@ impl Store {
         rows.iter()
             .map(|row| AuditRow::read(&mut row.columns("audit_events")))
             .collect()
+    }
+
+    /// The event of this sequence, unless it was pruned.
+    ///
+    /// # Errors
+    /// As any read.
+    pub async fn find_audit_event(&self, sequence: u64) -> Result<Option<AuditRow>, StoreError> {
+        let Ok(sequence) = signed(sequence) else {
+            return Ok(None);
+        };
+        const SQL: &str = "SELECT sequence, id, at, segment, key_id, actor_kind, actor_id, \
+             actor_name, team_id, action, target_kind, target_id, target_name, outcome, \
+             request_id, address, detail, mac FROM audit_events WHERE sequence = $1 AND \
+             sequence > (SELECT coalesce(max(last_sequence), 0) FROM audit_seams)";
+        let rows = self.fetch(SQL, &[sequence.into()]).await?;
+        rows.first()
+            .map(|row| AuditRow::read(&mut row.columns("audit_events")))
+            .transpose()
+    }
+
+    /// The newest checkpoint's sequence, if there is one.
+    ///
+    /// # Errors
+    /// As any read.
+    pub async fn newest_checkpoint(&self) -> Result<Option<u64>, StoreError> {
+        const SQL: &str = "SELECT sequence FROM audit_checkpoints ORDER BY sequence DESC LIMIT 1";
+        let rows = self.fetch(SQL, &[]).await?;
+        rows.first()
+            .map(|row| row.columns("audit_checkpoints").count())
+            .transpose()
     }
 
     /// The checkpoints kept in this database, oldest first. Their signatures are unchecked.

@@ -3,6 +3,7 @@
 use nodeloom_crypto::KeyId;
 use nodeloom_domain::{AuditEventId, TeamId, Timestamp, audit::AuditEvent};
 
+use super::message::Message;
 use crate::{StoreError, engine::Columns};
 
 /// An event in its place in the chain.
@@ -46,7 +47,31 @@ pub struct AuditRow {
     pub mac: [u8; 32],
 }
 
-/// Where the chain ends.
+/// An event as it lies in a row of the database: what a check of the whole trail reads, so that
+/// a million events cost no million copies.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RowView<'r> {
+    pub(super) sequence: u64,
+    id: AuditEventId,
+    at: Timestamp,
+    pub(super) segment: u64,
+    pub(super) key_id: KeyId,
+    actor_kind: &'r str,
+    actor_id: Option<&'r [u8]>,
+    actor_name: &'r str,
+    team_id: Option<TeamId>,
+    action: &'r str,
+    target_kind: Option<&'r str>,
+    target_id: Option<&'r [u8]>,
+    target_name: Option<&'r str>,
+    outcome: &'r str,
+    request_id: &'r str,
+    address: Option<&'r str>,
+    detail: &'r str,
+    pub(super) mac: [u8; 32],
+}
+
+/// Where the chain ends; also where it begins, after a seam.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AuditHead {
     /// The last event's sequence; 0 before the first.
@@ -76,34 +101,101 @@ pub struct CheckpointRow {
     pub signature: [u8; 64],
 }
 
-/// Fields one after the other, each after a byte that says whether it is there (1) or not (0)
-/// and, if it is, its length as 4 bytes, most significant first. No two lists of fields give
-/// the same bytes.
-struct Message(Vec<u8>);
-
-impl Message {
-    fn new(label: &str) -> Self {
-        let mut message = Self(Vec::with_capacity(512));
-        message.put(label.as_bytes());
-        message
+impl<'r> RowView<'r> {
+    /// Columns in the order of the table.
+    pub(super) fn read(row: &mut Columns<'r>) -> Result<Self, StoreError> {
+        Ok(Self {
+            sequence: row.count()?,
+            id: row.fixed()?,
+            at: row.time()?,
+            segment: row.count()?,
+            key_id: row.fixed()?,
+            actor_kind: row.str()?,
+            actor_id: row.opt_slice()?,
+            actor_name: row.str()?,
+            team_id: row.opt_fixed()?,
+            action: row.str()?,
+            target_kind: row.opt_str()?,
+            target_id: row.opt_slice()?,
+            target_name: row.opt_str()?,
+            outcome: row.str()?,
+            request_id: row.str()?,
+            address: row.opt_str()?,
+            detail: row.str()?,
+            mac: row.fixed()?,
+        })
     }
 
-    fn put(&mut self, field: &[u8]) {
-        let length = u32::try_from(field.len()).expect("a database column is under 4 GiB");
-        self.0.push(1);
-        self.0.extend_from_slice(&length.to_be_bytes());
-        self.0.extend_from_slice(field);
+    /// Writes [`AuditRow::message`] over what `message` held.
+    pub(super) fn write_message(&self, message: &mut Message) {
+        message.begin("nodeloom/audit/v1");
+        message.put(&self.sequence.to_be_bytes());
+        message.put(self.id.as_bytes());
+        message.put(&self.at.as_micros().to_be_bytes());
+        message.put(&self.segment.to_be_bytes());
+        message.put(self.key_id.as_bytes());
+        message.put(self.actor_kind.as_bytes());
+        message.put_optional(self.actor_id);
+        message.put(self.actor_name.as_bytes());
+        message.put_optional(self.team_id.as_ref().map(|team| team.as_bytes().as_slice()));
+        message.put(self.action.as_bytes());
+        message.put_optional(self.target_kind.map(str::as_bytes));
+        message.put_optional(self.target_id);
+        message.put_optional(self.target_name.map(str::as_bytes));
+        message.put(self.outcome.as_bytes());
+        message.put(self.request_id.as_bytes());
+        message.put_optional(self.address.map(str::as_bytes));
+        message.put(self.detail.as_bytes());
     }
 
-    fn put_optional(&mut self, field: Option<&[u8]>) {
-        match field {
-            Some(field) => self.put(field),
-            None => self.0.push(0),
+    pub(super) fn to_row(self) -> AuditRow {
+        AuditRow {
+            sequence: self.sequence,
+            id: self.id,
+            at: self.at,
+            segment: self.segment,
+            key_id: self.key_id,
+            actor_kind: self.actor_kind.to_owned(),
+            actor_id: self.actor_id.map(<[u8]>::to_vec),
+            actor_name: self.actor_name.to_owned(),
+            team_id: self.team_id,
+            action: self.action.to_owned(),
+            target_kind: self.target_kind.map(str::to_owned),
+            target_id: self.target_id.map(<[u8]>::to_vec),
+            target_name: self.target_name.map(str::to_owned),
+            outcome: self.outcome.to_owned(),
+            request_id: self.request_id.to_owned(),
+            address: self.address.map(str::to_owned),
+            detail: self.detail.to_owned(),
+            mac: self.mac,
         }
     }
 }
 
 impl AuditRow {
+    pub(super) fn view(&self) -> RowView<'_> {
+        RowView {
+            sequence: self.sequence,
+            id: self.id,
+            at: self.at,
+            segment: self.segment,
+            key_id: self.key_id,
+            actor_kind: &self.actor_kind,
+            actor_id: self.actor_id.as_deref(),
+            actor_name: &self.actor_name,
+            team_id: self.team_id,
+            action: &self.action,
+            target_kind: self.target_kind.as_deref(),
+            target_id: self.target_id.as_deref(),
+            target_name: self.target_name.as_deref(),
+            outcome: &self.outcome,
+            request_id: &self.request_id,
+            address: self.address.as_deref(),
+            detail: &self.detail,
+            mac: self.mac,
+        }
+    }
+
     /// The bytes that the link covers, besides the link before: every column but the MAC.
     ///
     /// The label `nodeloom/audit/v1`, then in this order: sequence (u64), id (16 bytes), at
@@ -120,25 +212,9 @@ impl AuditRow {
     /// the key id inside the message keep segments apart.
     #[must_use]
     pub fn message(&self) -> Vec<u8> {
-        let mut message = Message::new("nodeloom/audit/v1");
-        message.put(&self.sequence.to_be_bytes());
-        message.put(self.id.as_bytes());
-        message.put(&self.at.as_micros().to_be_bytes());
-        message.put(&self.segment.to_be_bytes());
-        message.put(self.key_id.as_bytes());
-        message.put(self.actor_kind.as_bytes());
-        message.put_optional(self.actor_id.as_deref());
-        message.put(self.actor_name.as_bytes());
-        message.put_optional(self.team_id.as_ref().map(|team| team.as_bytes().as_slice()));
-        message.put(self.action.as_bytes());
-        message.put_optional(self.target_kind.as_deref().map(str::as_bytes));
-        message.put_optional(self.target_id.as_deref());
-        message.put_optional(self.target_name.as_deref().map(str::as_bytes));
-        message.put(self.outcome.as_bytes());
-        message.put(self.request_id.as_bytes());
-        message.put_optional(self.address.as_deref().map(str::as_bytes));
-        message.put(self.detail.as_bytes());
-        message.0
+        let mut message = Message::default();
+        self.view().write_message(&mut message);
+        message.into_bytes()
     }
 
     /// The event after `head`, not linked yet.
@@ -166,28 +242,8 @@ impl AuditRow {
         }
     }
 
-    /// Columns in the order of the table.
     pub(super) fn read(row: &mut Columns<'_>) -> Result<Self, StoreError> {
-        Ok(Self {
-            sequence: row.count()?,
-            id: row.fixed()?,
-            at: row.time()?,
-            segment: row.count()?,
-            key_id: row.fixed()?,
-            actor_kind: row.text()?,
-            actor_id: row.opt_bytes()?,
-            actor_name: row.text()?,
-            team_id: row.opt_fixed()?,
-            action: row.text()?,
-            target_kind: row.opt_text()?,
-            target_id: row.opt_bytes()?,
-            target_name: row.opt_text()?,
-            outcome: row.text()?,
-            request_id: row.text()?,
-            address: row.opt_text()?,
-            detail: row.text()?,
-            mac: row.fixed()?,
-        })
+        RowView::read(row).map(RowView::to_row)
     }
 }
 
@@ -198,6 +254,14 @@ fn storable(text: &str) -> String {
 }
 
 impl AuditHead {
+    /// Before the first event of all.
+    pub const ORIGIN: Self = Self {
+        sequence: 0,
+        segment: 0,
+        key_id: None,
+        mac: [0; 32],
+    };
+
     pub(super) fn read(row: &mut Columns<'_>) -> Result<Self, StoreError> {
         Ok(Self {
             sequence: row.count()?,
@@ -214,12 +278,13 @@ impl CheckpointRow {
     /// as in [`AuditRow::message`].
     #[must_use]
     pub fn message(sequence: u64, at: Timestamp, mac: &[u8; 32], sign_key_id: KeyId) -> Vec<u8> {
-        let mut message = Message::new("nodeloom/checkpoint/v1");
+        let mut message = Message::default();
+        message.begin("nodeloom/checkpoint/v1");
         message.put(&sequence.to_be_bytes());
         message.put(&at.as_micros().to_be_bytes());
         message.put(mac);
         message.put(sign_key_id.as_bytes());
-        message.0
+        message.into_bytes()
     }
 
     /// Whether the signature is good under the public key in this row. Whose that key is,

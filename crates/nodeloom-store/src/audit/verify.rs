@@ -1,26 +1,15 @@
-//! Checking the chain.
+//! Checking the chain in the database.
 
 use nodeloom_crypto::{AuditKey, KeyId};
 
-use super::{AuditHead, AuditRow, chain::PAGE};
+use super::{Anchor, AuditHead, ChainFault, ChainWalk, FaultKind, chain::PAGE, walk::at};
 use crate::{
     Store, StoreError,
     engine::{Row, signed},
 };
 
 /// Events per page while checking.
-const PAGE_SIZE: u64 = 500;
-
-/// A link that the chain is known to have had, from a checkpoint whose signature was good or
-/// from a file kept outside the database. Only these show that a tail was cut together with
-/// the head.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Anchor {
-    /// The event's sequence.
-    pub sequence: u64,
-    /// Its link.
-    pub mac: [u8; 32],
-}
+const PAGE_SIZE: u64 = 1_000;
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,101 +33,6 @@ impl ChainReport {
     }
 }
 
-/// Something wrong, and where.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ChainFault {
-    /// The sequence that it shows at.
-    pub sequence: u64,
-    /// What it is.
-    pub kind: FaultKind,
-}
-
-/// What can be wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum FaultKind {
-    /// The link does not fit: the event or one before it was edited, moved or put in.
-    Altered,
-    /// No event has this sequence, and later ones are there: one was deleted.
-    Missing,
-    /// A column has a shape that nodeloom never writes.
-    Malformed,
-    /// Segments do not follow each other, or one has two keys.
-    Segment,
-    /// The chain says that it ends later: the last events were deleted.
-    CutTail,
-    /// There are events after the end of the chain: put in, or the head was moved back.
-    BeyondHead,
-    /// The last event is not the one that the head names.
-    HeadMismatch,
-    /// An anchor knows another link here, or an event here that is not there.
-    AnchorMismatch,
-}
-
-/// What has been seen so far.
-struct Walk<'a, F> {
-    key_of: F,
-    anchors: &'a [Anchor],
-    head: AuditHead,
-    report_events: u64,
-    unchecked: Option<(u64, u64, u64)>,
-}
-
-impl<'a, F: Fn(KeyId) -> Option<&'a AuditKey>> Walk<'a, F> {
-    /// Checks the next row and makes it the last one.
-    fn step(&mut self, row: &Row) -> Option<ChainFault> {
-        let expected = self.head.sequence + 1;
-        let fault = |kind| {
-            Some(ChainFault {
-                sequence: expected,
-                kind,
-            })
-        };
-        let mut columns = row.columns("audit_events");
-        let Ok(sequence) = columns.count() else {
-            return fault(FaultKind::Malformed);
-        };
-        if sequence != expected {
-            return fault(FaultKind::Missing);
-        }
-        let Ok(row) = AuditRow::read(&mut row.columns("audit_events")) else {
-            return fault(FaultKind::Malformed);
-        };
-        let follows = if self.head.key_id == Some(row.key_id) {
-            row.segment == self.head.segment
-        } else {
-            row.segment == self.head.segment + 1
-        };
-        if !follows {
-            return fault(FaultKind::Segment);
-        }
-        match (self.key_of)(row.key_id) {
-            Some(key) if key.verify(&self.head.mac, &row.message(), &row.mac) => {
-                self.report_events += 1;
-            }
-            Some(_) => return fault(FaultKind::Altered),
-            None => {
-                let (first, _, count) = self.unchecked.unwrap_or((sequence, sequence, 0));
-                self.unchecked = Some((first, sequence, count + 1));
-            }
-        }
-        if self
-            .anchors
-            .iter()
-            .any(|anchor| anchor.sequence == sequence && anchor.mac != row.mac)
-        {
-            return fault(FaultKind::AnchorMismatch);
-        }
-        self.head = AuditHead {
-            sequence,
-            segment: row.segment,
-            key_id: Some(row.key_id),
-            mac: row.mac,
-        };
-        None
-    }
-}
-
 impl Store {
     /// Checks the whole chain, page by page, while it goes on growing: each event's link,
     /// numbers without gaps, segments, the head, and every anchor. `key_of` gives the audit
@@ -152,7 +46,25 @@ impl Store {
     pub async fn verify_chain<'a, F>(
         &self,
         key_of: F,
-        anchors: &'a [Anchor],
+        anchors: &[Anchor],
+    ) -> Result<ChainReport, StoreError>
+    where
+        F: Fn(KeyId) -> Option<&'a AuditKey> + Send,
+    {
+        self.verify_chain_from(AuditHead::ORIGIN, key_of, anchors)
+            .await
+    }
+
+    /// As [`Store::verify_chain`], for a chain whose beginning was removed: it goes on behind
+    /// `start`, which a seam vouches for.
+    ///
+    /// # Errors
+    /// As [`Store::verify_chain`].
+    pub async fn verify_chain_from<'a, F>(
+        &self,
+        start: AuditHead,
+        key_of: F,
+        anchors: &[Anchor],
     ) -> Result<ChainReport, StoreError>
     where
         F: Fn(KeyId) -> Option<&'a AuditKey> + Send,
@@ -169,60 +81,66 @@ impl Store {
         let head = AuditHead::read(&mut columns)?;
         let last = columns.int()?;
 
-        let mut walk = Walk {
-            key_of,
-            anchors,
-            head: AuditHead {
-                sequence: 0,
-                segment: 0,
-                key_id: None,
-                mac: [0; 32],
-            },
-            report_events: 0,
-            unchecked: None,
+        let mut walk = match ChainWalk::new(key_of, anchors, start) {
+            Ok(walk) => walk,
+            Err(fault) => {
+                return Ok(ChainReport {
+                    events: 0,
+                    first_bad: Some(fault),
+                    unchecked: None,
+                    head,
+                });
+            }
         };
-        let first_bad = self.walk(&mut walk, head, last).await?;
+        let first_bad = self.walk(&mut walk, head, last).await?.err();
         Ok(ChainReport {
-            events: walk.report_events,
+            events: walk.events(),
             first_bad,
-            unchecked: walk.unchecked,
+            unchecked: walk.unchecked(),
             head,
         })
     }
 
+    /// The outer error is the database's, the inner one the chain's.
     async fn walk<'a, F>(
         &self,
-        walk: &mut Walk<'a, F>,
+        walk: &mut ChainWalk<F>,
         head: AuditHead,
         last: i64,
-    ) -> Result<Option<ChainFault>, StoreError>
+    ) -> Result<Result<(), ChainFault>, StoreError>
     where
         F: Fn(KeyId) -> Option<&'a AuditKey> + Send,
     {
-        let fault = |sequence, kind| Ok(Some(ChainFault { sequence, kind }));
+        let fault = |sequence, kind| Ok(Err(at(sequence, kind)));
         // An event numbered 0 or less would stand before the chain, where no page looks.
         const BEFORE: &str = "SELECT 1 FROM audit_events WHERE sequence < 1 LIMIT 1";
         if !self.fetch(BEFORE, &[]).await?.is_empty() {
             return fault(0, FaultKind::Malformed);
         }
-        'pages: loop {
-            let after = walk.head.sequence;
-            let rows = self
-                .fetch(PAGE, &[signed(after)?.into(), signed(PAGE_SIZE)?.into()])
-                .await?;
-            if rows.is_empty() {
-                break;
-            }
-            for row in &rows {
-                if walk.head.sequence == head.sequence {
-                    break 'pages;
+        let mut page = self.chain_page(walk.head().sequence).await?;
+        while !page.is_empty() && walk.head().sequence < head.sequence {
+            // Where nothing is missing, the next page begins exactly one page on: the database
+            // reads it while this one is hashed.
+            let ahead = (walk.head().sequence + PAGE_SIZE < head.sequence).then(|| {
+                let (store, after) = (self.clone(), walk.head().sequence + PAGE_SIZE);
+                tokio::spawn(async move { store.chain_page(after).await })
+            });
+            for row in &page {
+                if walk.head().sequence == head.sequence {
+                    break;
                 }
-                if let Some(found) = walk.step(row) {
-                    return Ok(Some(found));
+                if let Err(found) = walk.step_row(row) {
+                    return Ok(Err(found));
                 }
             }
+            page = match ahead {
+                Some(ahead) => ahead
+                    .await
+                    .map_err(|_| StoreError::other("the reading ahead ended early"))??,
+                None => Vec::new(),
+            };
         }
-        let end = walk.head;
+        let end = walk.head();
         if end.sequence < head.sequence {
             return fault(end.sequence + 1, FaultKind::CutTail);
         }
@@ -233,11 +151,7 @@ impl Store {
             return fault(end.sequence, FaultKind::HeadMismatch);
         }
         // An anchor can be newer than the head that was read above, made in the meantime.
-        for anchor in walk
-            .anchors
-            .iter()
-            .filter(|anchor| anchor.sequence > end.sequence)
-        {
+        for anchor in walk.anchors_ahead() {
             let rows = self.audit_page(anchor.sequence - 1, 1).await?;
             let here = rows
                 .first()
@@ -246,6 +160,11 @@ impl Store {
                 return fault(anchor.sequence, FaultKind::AnchorMismatch);
             }
         }
-        Ok(None)
+        Ok(Ok(()))
+    }
+
+    async fn chain_page(&self, after: u64) -> Result<Vec<Row>, StoreError> {
+        self.fetch(PAGE, &[signed(after)?.into(), signed(PAGE_SIZE)?.into()])
+            .await
     }
 }

@@ -174,6 +174,29 @@ impl Db {
         }
     }
 
+    /// How the engine would run a statement without parameters.
+    pub(crate) async fn plan(&self, sql: &str) -> String {
+        let rows: Vec<String> = match &self.place {
+            Place::Lite { .. } => {
+                let explain = format!("EXPLAIN QUERY PLAN {}", sql.replace("'\\x", "x'"));
+                let mut connection = self.lite().await;
+                let rows = sqlx::query(AssertSqlSafe(explain))
+                    .fetch_all(&mut connection)
+                    .await;
+                rows.unwrap().iter().map(|row| row.get("detail")).collect()
+            }
+            Place::Pg { url, .. } => {
+                let explain = format!("EXPLAIN {sql}");
+                let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
+                let rows = sqlx::query(AssertSqlSafe(explain))
+                    .fetch_all(&mut connection)
+                    .await;
+                rows.unwrap().iter().map(|row| row.get(0)).collect()
+            }
+        };
+        rows.join("\n")
+    }
+
     async fn lite(&self) -> sqlx::SqliteConnection {
         let Target::Sqlite { path } = &self.target else {
             panic!("only for SQLite")

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod audit;
+mod audit_query;
+mod audit_seam;
 mod concurrent;
 mod credentials;
 mod damage;
