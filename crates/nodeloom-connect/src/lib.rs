@@ -1,0 +1,8 @@
+//! Outbound connections: the guard that decides where nodeloom may connect, HTTP through it, and
+//! the tests that sign in with a credential by its own protocol.
+//!
+//! Everything in nodeloom that opens a connection to an address that a person supplied goes
+//! through [`guard::Guard`]: it resolves a name once, refuses private, loopback and metadata
+//! addresses, and hands out the addresses it has checked. Nothing here resolves a name twice.
+
+pub mod guard;
