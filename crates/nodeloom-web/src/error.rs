@@ -83,6 +83,17 @@ impl Problem {
         )
     }
 
+    /// 429 for more requests than an address or token may make.
+    pub(crate) fn too_many_requests(retry_after_seconds: u64) -> Self {
+        let mut problem = Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "TOO_MANY_REQUESTS",
+            format!("Too many requests. Try again in {retry_after_seconds} seconds."),
+        );
+        problem.0.retry_after_seconds = Some(retry_after_seconds);
+        problem
+    }
+
     pub(crate) fn body_too_large(max_bytes: usize) -> Self {
         Self::new(
             StatusCode::PAYLOAD_TOO_LARGE,

@@ -23,7 +23,7 @@ use nodeloom_domain::audit::Origin;
 
 use crate::{
     error::{Carried, Detail, Problem},
-    guard::{client, csrf, host, request_id},
+    guard::{client, csrf, host, rate::Rate, request_id},
     headers,
     settings::Mode,
     state::WebState,
@@ -58,7 +58,13 @@ pub(crate) async fn gate(
         .map(|c| c.0.ip());
     let trusted = &web.settings.trusted_proxies;
     let client = peer.map(|peer| client::address(peer, request.headers(), trusted));
-    let outcome = match check(&web, &request, peer) {
+    let is_probe = is_probe(uri.path());
+    let rate = if is_probe {
+        Rate::Unlimited
+    } else {
+        web.rates.count(client, request.headers())
+    };
+    let outcome = match within(rate).and_then(|()| check(&web, &request, peer)) {
         Ok(()) => {
             let extensions = request.extensions_mut();
             extensions.insert(Peer(peer));
@@ -80,6 +86,7 @@ pub(crate) async fn gate(
         .is_some_and(|base| base.is_https());
     let guarded = !matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
     headers::complete(response.headers_mut(), header, https, guarded);
+    rate.write(response.headers_mut());
 
     let elapsed = started.elapsed();
     web.metrics
@@ -95,12 +102,27 @@ pub(crate) async fn gate(
     response
 }
 
+/// Probes ask by address, as often as they like, and learn one word. /metrics has its own
+/// rule, in ops.rs.
+fn is_probe(path: &str) -> bool {
+    path.starts_with("/health/") || path == "/metrics"
+}
+
+fn within(rate: Rate) -> Result<(), Problem> {
+    match rate {
+        Rate::Exceeded {
+            retry_after_seconds,
+            ..
+        } => Err(Problem::too_many_requests(retry_after_seconds)),
+        Rate::Unlimited | Rate::Within(_) => Ok(()),
+    }
+}
+
 /// What is refused before anything is looked up or read.
 fn check(web: &WebState, request: &Request, peer: Option<IpAddr>) -> Result<(), Problem> {
     let settings = &web.settings;
     let path = request.uri().path();
-    // Probes ask by address, and learn one word. /metrics has its own rule, in ops.rs.
-    if path.starts_with("/health/") || path == "/metrics" {
+    if is_probe(path) {
         return Ok(());
     }
     let forwarded = peer.is_some_and(|peer| client::is_trusted(&settings.trusted_proxies, peer));

@@ -24,7 +24,7 @@ mod state;
 use axum::{Router, middleware};
 use nodeloom_app::App;
 
-pub use settings::{Mode, ParseOriginError, PublicOrigin, WebSettings};
+pub use settings::{Mode, ParseOriginError, PublicOrigin, RateLimits, WebSettings};
 use state::WebState;
 
 /// Everything that is served. The server must add the peer's address as

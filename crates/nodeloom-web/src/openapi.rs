@@ -116,6 +116,13 @@ fn add_common_errors(path: &str, method: &HttpMethod, operation: &mut Operation)
     if path.contains('{') || with_session && path == "/api/credentials" {
         add(responses, "404", "No such resource, or not yours to see.");
     }
+    if !health && path != "/metrics" {
+        add(
+            responses,
+            "429",
+            "Too many requests; `Retry-After` says when to come back.",
+        );
+    }
     if with_body {
         add(responses, "408", "The body came too slowly.");
         add(responses, "413", "The body or the value is too large.");

@@ -33,6 +33,27 @@ pub struct WebSettings {
     pub version: &'static str,
     /// The bearer token that opens `/metrics` to others than this machine.
     pub metrics_token: Option<Secret<String>>,
+    /// How many requests are served.
+    pub rate_limits: RateLimits,
+}
+
+/// Requests a minute, all of which may come at once; 0 is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimits {
+    /// Of one client address (of IPv6: one /64), from `APP_RATE_LIMIT_PER_ADDRESS`.
+    pub per_address: u32,
+    /// With one API token, from `APP_RATE_LIMIT_PER_TOKEN`.
+    pub per_token: u32,
+}
+
+impl Default for RateLimits {
+    /// Far above what people and workflows do, below what holds a machine down.
+    fn default() -> Self {
+        Self {
+            per_address: 600_000,
+            per_token: 60_000,
+        }
+    }
 }
 
 /// The origin of the address that people use: scheme, host, port, and no path, since

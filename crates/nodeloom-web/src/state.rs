@@ -7,7 +7,7 @@ use nodeloom_app::App;
 use nodeloom_domain::Clock;
 use utoipa::openapi::OpenApi;
 
-use crate::{metrics::Metrics, openapi, pages, settings::WebSettings};
+use crate::{guard::rate::Rates, metrics::Metrics, openapi, pages, settings::WebSettings};
 
 /// Made once; a clone is one more pointer.
 #[derive(Clone)]
@@ -19,6 +19,7 @@ pub(crate) struct Shared {
     pub(crate) settings: WebSettings,
     pub(crate) metrics: Metrics,
     pub(crate) clock: Clock,
+    pub(crate) rates: Rates,
     /// Rendered once: neither depends on who asks.
     pub(crate) openapi_json: Bytes,
     pub(crate) docs_page: Bytes,
@@ -37,6 +38,7 @@ impl WebState {
         Self(Arc::new(Shared {
             app,
             metrics: Metrics::new(routes),
+            rates: Rates::new(settings.rate_limits),
             settings,
             clock: Clock::system(),
             openapi_json: json.into(),

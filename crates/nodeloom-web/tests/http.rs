@@ -73,6 +73,10 @@ impl Answer {
 }
 
 async fn world() -> World {
+    world_with(nodeloom_web::RateLimits::default()).await
+}
+
+async fn world_with(rate_limits: nodeloom_web::RateLimits) -> World {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("nodeloom.db");
     let store = Store::open(&Target::Sqlite { path }).await.unwrap();
@@ -96,6 +100,7 @@ async fn world() -> World {
         trusted_proxies: Vec::new(),
         tls: false,
         version: "0.0.0",
+        rate_limits,
         metrics_token: Some(Secret::new("metrics".into())),
     };
     World {
@@ -570,4 +575,26 @@ async fn metrics_are_for_this_machine_or_the_token() {
             .status,
         403
     );
+}
+
+#[tokio::test]
+async fn every_answer_tells_the_rate_and_too_many_are_refused() {
+    let limits = nodeloom_web::RateLimits {
+        per_address: 3,
+        per_token: 0,
+    };
+    let world = world_with(limits).await;
+    for remaining in ["2", "1", "0"] {
+        let answer = world.get("/api/credential-types", "").await;
+        assert_eq!(answer.header("x-ratelimit-limit"), "3");
+        assert_eq!(answer.header("x-ratelimit-remaining"), remaining);
+        assert!(answer.header("x-ratelimit-reset").parse::<u64>().unwrap() >= 1);
+    }
+    let refused = world.get("/api/credential-types", "").await;
+    assert_eq!(refused.refusal(429), "TOO_MANY_REQUESTS");
+    assert!(refused.header("retry-after").parse::<u64>().unwrap() >= 1);
+    assert_eq!(refused.header("x-ratelimit-remaining"), "0");
+    let probe = world.get("/health/live", "").await;
+    assert_eq!(probe.status, 200, "a probe is never refused");
+    assert_eq!(probe.header("x-ratelimit-limit"), "");
 }

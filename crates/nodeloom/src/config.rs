@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use nodeloom_crypto::Secret;
 use nodeloom_store::Target;
-use nodeloom_web::PublicOrigin;
+use nodeloom_web::{PublicOrigin, RateLimits};
 
 use crate::environment::Environment;
 use crate::output::{Failure, Outcome};
@@ -112,6 +112,7 @@ pub(crate) struct ServeConfig {
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) metrics_token: Option<Secret<String>>,
+    pub(crate) rate_limits: RateLimits,
     pub(crate) admin_email: Option<String>,
     pub(crate) admin_password: Option<Secret<String>>,
 }
@@ -298,6 +299,7 @@ impl<'e> Reader<'e> {
         let trusted_proxies = self.trusted_proxies(flags);
         let tls = self.tls(flags);
         let metrics_token = self.metrics_token();
+        let rate_limits = self.rate_limits();
         match common.mode {
             _ if !self.is_mode_known => {}
             Mode::Development => {
@@ -345,6 +347,7 @@ impl<'e> Reader<'e> {
             trusted_proxies,
             tls,
             metrics_token,
+            rate_limits,
             admin_email: self.setting("ADMIN_EMAIL", flags.admin_email.as_deref()),
             admin_password: self.secret("ADMIN_PASSWORD"),
         }
@@ -381,6 +384,29 @@ impl<'e> Reader<'e> {
             },
             Some,
         )
+    }
+
+    fn rate_limits(&mut self) -> RateLimits {
+        let default = RateLimits::default();
+        RateLimits {
+            per_address: self.per_minute("APP_RATE_LIMIT_PER_ADDRESS", default.per_address),
+            per_token: self.per_minute("APP_RATE_LIMIT_PER_TOKEN", default.per_token),
+        }
+    }
+
+    fn per_minute(&mut self, name: &'static str, default: u32) -> u32 {
+        match self.setting(name, None).map(|text| text.parse()) {
+            None => default,
+            Some(Ok(number)) => number,
+            Some(Err(_)) => {
+                self.refuse(
+                    name,
+                    "must be a number of requests a minute",
+                    "set a whole number such as 60000, or 0 for no limit",
+                );
+                default
+            }
+        }
     }
 
     fn trusted_proxies(&mut self, flags: &ServeFlags) -> Vec<IpNet> {

@@ -98,6 +98,7 @@ async fn serve(mut config: ServeConfig, roots: Roots) -> Outcome {
         tls: tls.is_some(),
         version: env!("CARGO_PKG_VERSION"),
         metrics_token: config.metrics_token,
+        rate_limits: config.rate_limits,
     };
     let scheme = if tls.is_some() { "https" } else { "http" };
     let handle = Handle::new();

@@ -5,4 +5,5 @@ pub(crate) mod client;
 pub(crate) mod cookie;
 pub(crate) mod csrf;
 pub(crate) mod host;
+pub(crate) mod rate;
 pub(crate) mod request_id;
