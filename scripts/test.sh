@@ -150,6 +150,11 @@ browser() {
         --chromium "$NODELOOM_TEST_CHROMIUM" --screenshots target/screenshots
 }
 
+contract() {
+    "$NODELOOM_TEST_PYTHON" scripts/contract/check.py --binary "$target/debug/nodeloom" \
+        --schemathesis "$tools/python/bin/st" --examples "$([[ -n $full ]] && echo 100 || echo 10)"
+}
+
 random_keys() { cargo run --release --locked -p nodeloom-bench -- random-keys --count 10000000; }
 
 # --- Run -----------------------------------------------------------------------------------------
@@ -174,12 +179,14 @@ step "build" build
 step "generated files" generated_files
 step "documentation examples" doc_tests
 step "tests, SQLite and PostgreSQL" tests
+step "API document against the server" contract
 step "browser" browser
 if [[ -n $full ]]; then
     step "10 million random keys" random_keys
 else
     say
     say "reduced: random keys (the tests' own count instead of 10,000,000; scripts/test.sh --full)"
+    say "reduced: API document (10 cases of each operation instead of 100; scripts/test.sh --full)"
     say "reduced: accumulated XAES vectors (10,000 rounds instead of 1,000,000; scripts/test.sh --full)"
 fi
 
