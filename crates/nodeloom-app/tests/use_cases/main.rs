@@ -13,5 +13,6 @@ mod schema;
 mod session;
 mod set_up;
 mod sign_in;
+mod sso;
 mod start;
 mod transplant;
