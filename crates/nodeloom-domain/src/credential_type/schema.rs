@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{CredentialType, Field, FieldKind};
+use super::{CredentialType, Field, FieldKind, When};
 
 pub(super) fn of(kind: &CredentialType) -> Value {
     let properties: Map<String, Value> = kind
@@ -13,10 +13,17 @@ pub(super) fn of(kind: &CredentialType) -> Value {
     let required: Vec<&str> = kind
         .fields
         .iter()
-        .filter(|f| f.required)
+        .filter(|f| f.required && f.when.is_none())
         .map(|f| f.name.as_str())
         .collect();
-    json!({
+    let conditions: Vec<Value> = kind
+        .fields
+        .iter()
+        .filter(|field| field.required)
+        .filter_map(|field| Some((field, field.when.as_ref()?)))
+        .map(|(field, when)| json!({"if": holds(kind, when), "then": {"required": [field.name]}}))
+        .collect();
+    let mut schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": format!("urn:nodeloom:credential-type:{}", kind.id),
         "title": kind.name,
@@ -25,7 +32,28 @@ pub(super) fn of(kind: &CredentialType) -> Value {
         "properties": properties,
         "required": required,
         "additionalProperties": false,
-    })
+    });
+    if !conditions.is_empty() {
+        schema["allOf"] = conditions.into();
+    }
+    schema
+}
+
+/// The schema that data meets when the condition holds.
+fn holds(kind: &CredentialType, when: &When) -> Value {
+    let name = &when.field;
+    let default = kind.field(name).and_then(|field| field.default.as_ref());
+    match (&when.is, when.set) {
+        // Absent, it takes its default.
+        (Some(wanted), _) if default == Some(wanted) => {
+            json!({"properties": {name: {"const": wanted}}})
+        }
+        (Some(wanted), _) => {
+            json!({"properties": {name: {"const": wanted}}, "required": [name]})
+        }
+        (None, Some(false)) => json!({"not": {"required": [name]}}),
+        (None, _) => json!({"required": [name]}),
+    }
 }
 
 fn property(field: &Field) -> Value {
@@ -37,10 +65,23 @@ fn property(field: &Field) -> Value {
         FieldKind::HeaderName => {
             json!({"type": "string", "pattern": "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"})
         }
+        FieldKind::KeyText => json!({"type": "string", "pattern": "^[A-Za-z0-9._~+/=:-]+$"}),
+        FieldKind::HostLabel => {
+            json!({"type": "string", "pattern": "^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$"})
+        }
+        FieldKind::Integer => json!({"type": "integer", "minimum": 0, "maximum": u32::MAX}),
         FieldKind::Url => json!({"type": "string", "format": "uri", "pattern": "^https?://"}),
         FieldKind::Host => json!({"type": "string", "minLength": 1, "maxLength": 253}),
         FieldKind::Port => json!({"type": "integer", "minimum": 1, "maximum": 65535}),
         FieldKind::Boolean => json!({"type": "boolean"}),
+        FieldKind::Json if !field.members.is_empty() => {
+            let members: Map<String, Value> = field
+                .members
+                .iter()
+                .map(|name| (name.clone(), json!({"type": "string", "minLength": 1})))
+                .collect();
+            json!({"type": "object", "properties": members, "required": field.members})
+        }
         FieldKind::Json => json!({"not": {"type": "null"}}),
     };
     let object = schema
@@ -58,12 +99,12 @@ fn property(field: &Field) -> Value {
     if !field.one_of.is_empty() {
         object.insert("enum".into(), field.one_of.clone().into());
     }
-    if let Some(default) = field
-        .default
-        .as_ref()
-        .and_then(|v| serde_json::to_value(v).ok())
-    {
-        object.insert("default".into(), default);
+    if !field.hosts.is_empty() {
+        let hosts: Vec<String> = field.hosts.iter().map(ToString::to_string).collect();
+        object.insert("x-hosts".into(), hosts.into());
+    }
+    if let Some(default) = &field.default {
+        object.insert("default".into(), default.clone());
     }
     if let Some(example) = &field.example {
         object.insert("examples".into(), json!([example]));

@@ -107,7 +107,7 @@ pub(super) fn ask(fields: &[&Field], empty: Empty) -> Outcome<Map<String, Value>
     for field in fields {
         let hint = match empty {
             Empty::Keeps => "; empty keeps it",
-            Empty::LeavesOut if field.required => "",
+            Empty::LeavesOut if field.required && field.when.is_none() => "",
             Empty::LeavesOut => "; may be empty",
         };
         let choice = match field.one_of.as_slice() {
@@ -158,7 +158,7 @@ fn no_terminal(error: &io::Error) -> Failure {
 fn typed(field: &Field, text: &str) -> Value {
     let plain = || Value::from(text);
     match field.kind {
-        FieldKind::Port => text
+        FieldKind::Port | FieldKind::Integer => text
             .trim()
             .parse::<u64>()
             .map_or_else(|_| plain(), Value::from),
