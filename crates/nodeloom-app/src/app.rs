@@ -1,6 +1,6 @@
 //! The instance as its callers see it: one value, cheap to clone.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use nodeloom_crypto::RootKey;
 use nodeloom_domain::{
@@ -10,9 +10,7 @@ use nodeloom_domain::{
 };
 use nodeloom_store::{Store, Tx};
 
-use crate::{
-    AppError, Ctx, KeyRefusal, OpenError, SingleSignOn, Verdict, Who, judge, keys, keys::Keys,
-};
+use crate::{AppError, Ctx, KeyRefusal, OpenError, Verdict, Who, judge, keys, keys::Keys};
 
 /// An open instance: its database, the keys that this process holds, the clock.
 #[derive(Clone)]
@@ -22,7 +20,6 @@ struct Inner {
     store: Store,
     keys: Keys,
     clock: Clock,
-    single_sign_on: OnceLock<SingleSignOn>,
 }
 
 impl App {
@@ -49,12 +46,7 @@ impl App {
             }
         }
         let keys = Keys::load(&store, root).await?;
-        let app = Self(Arc::new(Inner {
-            store,
-            keys,
-            clock,
-            single_sign_on: OnceLock::new(),
-        }));
+        let app = Self(Arc::new(Inner { store, keys, clock }));
         app.touch_root().await?;
         Ok(app)
     }
@@ -71,15 +63,6 @@ impl App {
         let mut tx = self.store().begin().await?;
         tx.touch_root(self.keys().root_id(), self.now()).await?;
         Ok(tx.commit_unaudited("the last use of a root key").await?)
-    }
-
-    pub(crate) fn set_single_sign_on(&self, single_sign_on: SingleSignOn) {
-        // The first one stays.
-        let _ = self.0.single_sign_on.set(single_sign_on);
-    }
-
-    pub(crate) fn single_sign_on(&self) -> Option<&SingleSignOn> {
-        self.0.single_sign_on.get()
     }
 
     pub(crate) fn store(&self) -> &Store {

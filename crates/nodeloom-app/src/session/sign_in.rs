@@ -158,11 +158,7 @@ impl App {
         attempt: &Attempt,
         origin: &Origin,
     ) -> Result<(UserRow, Option<String>), AppError> {
-        // Where passwords are off, everybody else's is as good as wrong: the answer does not
-        // tell which accounts may.
-        let is_off = self.is_password_off();
-        let usable =
-            user.filter(|user| user.state == UserState::Active && (user.break_glass || !is_off));
+        let usable = user.filter(|user| user.state == UserState::Active);
         let stored = usable.as_ref().map(|user| user.password_hash.clone());
         // EXPOSE: a second copy for the case that it must be hashed again; wiped too.
         let again = Secret::new(password.expose().clone());
@@ -186,11 +182,7 @@ impl App {
         };
         let event = AuditEvent::new(now, nobody, "session.create", origin).ended(Outcome::Refused);
         self.commit(tx, &event).await?;
-        Err(if is_off {
-            AppError::PasswordOff
-        } else {
-            AppError::SignInRefused
-        })
+        Err(AppError::SignInRefused)
     }
 
     pub(crate) async fn new_session(

@@ -13,6 +13,5 @@ mod schema;
 mod session;
 mod set_up;
 mod sign_in;
-mod sso;
 mod start;
 mod transplant;

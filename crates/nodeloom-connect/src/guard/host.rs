@@ -51,11 +51,7 @@ impl Host {
             Ok(url::Host::Ipv6(address)) => Ok(Self::Address(IpAddr::V6(address).to_canonical())),
             Ok(url::Host::Domain(name)) => {
                 let name = name.strip_suffix('.').unwrap_or(&name);
-                let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-                if name.len() > MAX_NAME
-                    || name.split('.').any(str::is_empty)
-                    || !name.bytes().all(plain)
-                {
+                if name.is_empty() || name.len() > MAX_NAME || name.split('.').any(str::is_empty) {
                     return Err(Refused::Host("it is no host name"));
                 }
                 Ok(Self::Name(name.to_owned()))
