@@ -10,7 +10,9 @@ use nodeloom_domain::{
 };
 use nodeloom_store::{Store, Tx};
 
-use crate::{AppError, Ctx, KeyRefusal, OpenError, Verdict, Who, judge, keys, keys::Keys};
+use crate::{
+    AppError, AuditSink, Ctx, KeyRefusal, OpenError, Verdict, Who, judge, keys, keys::Keys,
+};
 
 /// An open instance: its database, the keys that this process holds, the clock.
 #[derive(Clone)]
@@ -20,6 +22,7 @@ struct Inner {
     store: Store,
     keys: Keys,
     clock: Clock,
+    sink: Option<AuditSink>,
 }
 
 impl App {
@@ -35,8 +38,22 @@ impl App {
         clock: Clock,
         origin: &Origin,
     ) -> Result<Self, OpenError> {
+        Self::open_with_sink(store, root, clock, origin, None).await
+    }
+
+    /// As [`App::open`], with a second place that keeps the audit trail.
+    ///
+    /// # Errors
+    /// As [`App::open`].
+    pub async fn open_with_sink(
+        store: Store,
+        root: RootKey,
+        clock: Clock,
+        origin: &Origin,
+        sink: Option<AuditSink>,
+    ) -> Result<Self, OpenError> {
         if matches!(Self::judged(&store, &root).await?, Verdict::Fresh) {
-            let made = keys::birth_instance(&store, &root, &clock, origin).await?;
+            let made = keys::birth_instance(&store, &root, &clock, origin, sink.as_ref()).await?;
             // Whoever lost the race to make it must hold the same key as the winner.
             if !made && !matches!(Self::judged(&store, &root).await?, Verdict::Match) {
                 return Err(OpenError::Key(KeyRefusal::NeverSeen {
@@ -46,9 +63,39 @@ impl App {
             }
         }
         let keys = Keys::load(&store, root).await?;
-        let app = Self(Arc::new(Inner { store, keys, clock }));
+        let app = Self(Arc::new(Inner {
+            store,
+            keys,
+            clock,
+            sink,
+        }));
         app.touch_root().await?;
         Ok(app)
+    }
+
+    /// Opens the instance to look at it, as it is: nothing is written, not even that the root key
+    /// was used. `store` may be a copy, opened with [`Store::open_to_read`].
+    ///
+    /// # Errors
+    /// [`OpenError::Key`] when the key does not belong to the data, also when there are none.
+    pub async fn open_to_read(
+        store: Store,
+        root: RootKey,
+        clock: Clock,
+    ) -> Result<Self, OpenError> {
+        if !matches!(Self::judged(&store, &root).await?, Verdict::Match) {
+            return Err(OpenError::Key(KeyRefusal::NeverSeen {
+                given: root.id(),
+                expected: vec![],
+            }));
+        }
+        let keys = Keys::load(&store, root).await?;
+        Ok(Self(Arc::new(Inner {
+            store,
+            keys,
+            clock,
+            sink: None,
+        })))
     }
 
     async fn judged(store: &Store, root: &RootKey) -> Result<Verdict, OpenError> {
@@ -71,6 +118,10 @@ impl App {
 
     pub(crate) fn keys(&self) -> &Keys {
         &self.0.keys
+    }
+
+    pub(crate) fn sink(&self) -> Option<&AuditSink> {
+        self.0.sink.as_ref()
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -176,7 +227,7 @@ impl App {
     /// use-case ends here, and nothing may be shown or reported as done before.
     ///
     /// # Errors
-    /// [`AppError::Unavailable`]; nothing has been written then.
+    /// [`AppError::Unavailable`], [`AppError::AuditUnavailable`]; nothing has been written then.
     pub(crate) async fn commit(&self, tx: Tx, event: &AuditEvent) -> Result<(), AppError> {
         self.commit_all(tx, std::slice::from_ref(event)).await
     }
@@ -186,7 +237,7 @@ impl App {
     /// # Errors
     /// As [`App::commit`]; also when there is no event at all.
     pub(crate) async fn commit_all(&self, tx: Tx, events: &[AuditEvent]) -> Result<(), AppError> {
-        Ok(tx.commit_all(events, self.keys().audit()).await?)
+        crate::audit::sink::commit_all(tx, events, self.keys().audit(), self.sink()).await
     }
 
     /// Writes one event that accompanies no other change.

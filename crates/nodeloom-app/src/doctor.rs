@@ -11,7 +11,7 @@ use nodeloom_store::{AuditRow, SealedRow, SealedState};
 use serde::Serialize;
 
 use crate::{
-    App, AppError, AuditAnchor, AuditReport, Ctx, KeyStatus,
+    App, AppError, AuditAnchor, AuditReport, Ctx, KeyStatus, SinkState,
     credential::{FIELD, KIND},
     keys::Unopened,
 };
@@ -35,6 +35,8 @@ pub struct DoctorReport {
     pub unopened: Vec<UnopenedValue>,
     /// The check of the audit chain.
     pub audit: AuditReport,
+    /// The second place that keeps the trail, if one is set.
+    pub audit_sink: Option<SinkState>,
     /// Records that disagree with the audit trail or with their value, one sentence
     /// each; at most 1,000.
     pub findings: Vec<String>,
@@ -44,7 +46,8 @@ impl DoctorReport {
     /// Whether somebody should look into something.
     #[must_use]
     pub fn needs_attention(&self) -> bool {
-        self.values_unopened > 0 || !self.audit.intact || !self.findings.is_empty()
+        let sink_away = self.audit_sink.as_ref().is_some_and(|sink| !sink.reachable);
+        self.values_unopened > 0 || !self.audit.intact || !self.findings.is_empty() || sink_away
     }
 }
 
@@ -77,6 +80,8 @@ pub struct UnopenedValue {
 struct Expected {
     generations: HashMap<CredentialId, u64>,
     roles: BTreeMap<(UserId, TeamId), String>,
+    /// The beginning of the trail was removed: what it does not know may be older.
+    is_pruned: bool,
 }
 
 impl App {
@@ -144,6 +149,7 @@ impl App {
             values_unopened: bad,
             unopened,
             audit,
+            audit_sink: self.probe_audit_sink().await?,
             findings,
         })
     }
@@ -220,11 +226,13 @@ impl App {
                 Some(told) => findings.push(format!(
                     "user {user} is {role} in team {team}, the audit trail says {told}"
                 )),
+                None if expected.is_pruned => {}
                 None => findings.push(format!(
                     "user {user} is {role} in team {team}, the audit trail knows no such membership"
                 )),
             }
         }
+        let is_pruned = expected.is_pruned;
         let mut expected = expected.generations;
         let mut after = None;
         loop {
@@ -238,6 +246,7 @@ impl App {
                     Some(told) => findings.push(format!(
                         "credential {id} stands at generation {at}, the audit trail says {told}"
                     )),
+                    None if is_pruned => {}
                     None => findings.push(format!(
                         "credential {id} was never stored, says the audit trail"
                     )),
@@ -256,8 +265,11 @@ impl App {
     }
 
     async fn replay(&self) -> Result<Expected, AppError> {
-        let mut expected = Expected::default();
-        let mut after = 0;
+        let mut after = self.store().audit_start().await?;
+        let mut expected = Expected {
+            is_pruned: after > 0,
+            ..Default::default()
+        };
         loop {
             let page = self.store().audit_page(after, PAGE).await?;
             let Some(last) = page.last() else {

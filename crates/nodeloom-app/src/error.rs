@@ -54,6 +54,16 @@ pub enum AppError {
     /// The key of the stored value is not held now.
     #[error("the key of the stored value is not held by this process")]
     Locked,
+    /// The place that must have every event before it happens does not take them: nothing was
+    /// written and nothing is shown.
+    #[error("the audit sink does not take events, and nothing happens without it")]
+    AuditUnavailable,
+    /// The audit trail does not hold together: what is there is evidence, and stays.
+    #[error("the audit trail is broken at event {sequence}")]
+    AuditBroken {
+        /// Where it breaks.
+        sequence: u64,
+    },
     /// The database cannot serve just now.
     #[error("the database is not available")]
     Unavailable(#[source] StoreError),

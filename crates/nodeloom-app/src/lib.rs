@@ -15,7 +15,11 @@ mod start;
 mod team;
 
 pub use app::App;
-pub use audit::{AuditAnchor, AuditReport};
+pub use audit::{
+    AuditAnchor, AuditExport, AuditList, AuditRecord, AuditReport, AuditSeam, AuditSearch,
+    AuditSink, CopyError, ExportFormat, ListAudit, MOST_SKIPPED, ParseSinkError, RecordActor,
+    RecordTarget, SinkSettings, SinkState, SinkTarget,
+};
 pub use credential::{
     CredentialChange, CredentialList, CredentialView, ListCredentials, NewCredential, Revealed,
 };

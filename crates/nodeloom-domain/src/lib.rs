@@ -18,4 +18,4 @@ pub use id::{
 };
 pub use name::{Email, Name, NameError, name_words, search_terms, sort_key};
 pub use role::{ParseRoleError, Role};
-pub use time::{Clock, Timestamp};
+pub use time::{Clock, ParseTimestampError, Timestamp};

@@ -50,6 +50,28 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// The text is no instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a time: expected one like 2026-01-31T23:59:59Z, or a day like 2026-01-31")]
+pub struct ParseTimestampError;
+
+/// RFC 3339, or a day, which is its midnight in UTC. Digits behind the microseconds are dropped.
+impl std::str::FromStr for Timestamp {
+    type Err = ParseTimestampError;
+
+    fn from_str(text: &str) -> Result<Self, ParseTimestampError> {
+        if let Ok(at) = text.parse::<jiff::Timestamp>() {
+            return Ok(Self(at.as_microsecond()));
+        }
+        text.parse::<jiff::civil::Date>()
+            .ok()
+            .filter(|_| text.len() == 10)
+            .and_then(|day| day.to_zoned(jiff::tz::TimeZone::UTC).ok())
+            .map(|at| Self(at.timestamp().as_microsecond()))
+            .ok_or(ParseTimestampError)
+    }
+}
+
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -105,6 +127,25 @@ mod tests {
         let at = Timestamp::from_micros(1_700_000_000_123_456);
         assert_eq!(at.to_string(), "2023-11-14T22:13:20.123456Z");
         assert_eq!(at.plus_seconds(90).seconds_since(at), 90);
+    }
+
+    #[test]
+    fn times_and_days_read_back() {
+        let at = Timestamp::from_micros(1_700_000_000_123_456);
+        assert_eq!(at.to_string().parse(), Ok(at));
+        assert_eq!("2023-11-14T23:13:20.123456+01:00".parse(), Ok(at));
+        let midnight: Timestamp = "2023-11-14".parse().unwrap();
+        assert_eq!(midnight.to_string(), "2023-11-14T00:00:00.000000Z");
+        for no in [
+            "",
+            "2023",
+            "14.11.2023",
+            "2023-11-14T23:13:20",
+            "2023-02-30",
+            "now",
+        ] {
+            assert_eq!(no.parse::<Timestamp>(), Err(ParseTimestampError), "{no}");
+        }
     }
 
     #[test]

@@ -229,6 +229,21 @@ impl From<AppError> for Problem {
                 "The key of the stored value is not held now. It opens again when the operator \
                  puts the key back; `nodeloom doctor` names the key.",
             ),
+            AppError::AuditUnavailable => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "AUDIT_UNAVAILABLE",
+                "The audit trail cannot be kept in the second place that this instance requires, \
+                 so nothing was done and nothing is shown. Try again; the operator finds the \
+                 cause in the log and with `nodeloom doctor`.",
+            ),
+            AppError::AuditBroken { sequence } => Self::new(
+                StatusCode::CONFLICT,
+                "AUDIT_BROKEN",
+                format!(
+                    "The audit trail is broken at event {sequence}. What is there is evidence and \
+                     stays; see `nodeloom audit verify`."
+                ),
+            ),
             AppError::Unavailable(source) => Self::unavailable(Some(Box::new(source))),
             // The enum may grow; what has no line above is our failure, not the client's.
             other => Self::internal(Some(Box::new(other))),
@@ -467,6 +482,8 @@ mod tests {
             ),
             (AppError::Quarantined, (422, "QUARANTINED")),
             (AppError::Locked, (423, "LOCKED")),
+            (AppError::AuditUnavailable, (503, "AUDIT_UNAVAILABLE")),
+            (AppError::AuditBroken { sequence: 3 }, (409, "AUDIT_BROKEN")),
             (
                 AppError::Unavailable(nodeloom_store::StoreError::ReadOnly),
                 (503, "UNAVAILABLE"),

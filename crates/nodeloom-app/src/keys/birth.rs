@@ -11,7 +11,7 @@ use nodeloom_store::{
     StoreError, TeamRow, Tx,
 };
 
-use crate::AppError;
+use crate::{AppError, AuditSink};
 
 /// Name of the team that a fresh instance begins with.
 const FIRST_TEAM: &str = "Default";
@@ -35,6 +35,7 @@ pub(crate) async fn instance(
     root: &RootKey,
     clock: &Clock,
     origin: &Origin,
+    sink: Option<&AuditSink>,
 ) -> Result<bool, AppError> {
     let now = clock.now();
     let permit = policy::housekeeping();
@@ -95,7 +96,7 @@ pub(crate) async fn instance(
             .in_team(team)
             .on("team", team.as_bytes(), FIRST_TEAM),
     ];
-    tx.commit_all(&events, &chain).await?;
+    crate::audit::sink::commit_all(tx, &events, &chain, sink).await?;
     Ok(true)
 }
 

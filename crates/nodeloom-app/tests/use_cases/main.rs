@@ -4,6 +4,10 @@
 
 mod support;
 
+mod audit_copy;
+mod audit_read;
+mod audit_seam;
+mod audit_sink;
 mod credential;
 mod evidence;
 mod key;

@@ -126,6 +126,12 @@ pub(crate) fn failure(what: &str, error: AppError) -> Failure {
             failed.next_step("bring the key back that sealed it; see `nodeloom key status`")
         }
         AppError::Denied(Denied::ReauthenticationRequired) => failed,
+        AppError::AuditUnavailable => failed
+            .because("AUDIT_SINK_REQUIRED is set; nothing was done")
+            .next_step("see what is wrong with AUDIT_SINK: `nodeloom doctor` tries it"),
+        AppError::AuditBroken { .. } => failed
+            .because("what is there is evidence and stays")
+            .next_step("run `nodeloom audit verify`, and keep a copy of the database as it is"),
         AppError::Unavailable(cause) => {
             Failure::failed(format!("{what}: the database cannot be used"))
                 .because(startup::chain(&cause))

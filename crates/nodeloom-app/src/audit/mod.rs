@@ -1,11 +1,29 @@
-//! The trail's evidence: signed checkpoints, and the check of the whole chain.
+//! The trail's evidence: signed checkpoints, the check of the whole chain, looking into it,
+//! copies, seams, and a second place that keeps it.
+
+mod copy;
+mod csv;
+mod export;
+mod prune;
+mod read;
+mod record;
+pub(crate) mod sink;
+
+pub use copy::CopyError;
+pub use export::{AuditExport, ExportFormat};
+pub use prune::AuditSeam;
+pub use read::{AuditList, AuditSearch, ListAudit, MOST_SKIPPED};
+pub use record::{AuditRecord, RecordActor, RecordTarget};
+pub use sink::{AuditSink, ParseSinkError, SinkSettings, SinkState, SinkTarget};
 
 use nodeloom_crypto::KeyId;
 use nodeloom_domain::{
     Timestamp,
     policy::{self, Action, Resource},
 };
-use nodeloom_store::{Anchor, ChainReport, CheckpointRow, FaultKind};
+use nodeloom_store::{
+    Anchor, AuditHead, ChainFault, ChainReport, CheckpointRow, FaultKind, SeamRow,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{App, AppError, Ctx, keys::hex};
@@ -92,9 +110,37 @@ pub struct AuditReport {
     pub head_sequence: u64,
     /// The link of the last event, 64 hex digits.
     pub head_mac: String,
+    /// Where the trail begins, if its beginning was removed.
+    pub seam: Option<AuditSeam>,
 }
 
+/// A signed link and when it was signed.
+type Genuine = (Timestamp, Anchor);
+
 impl AuditReport {
+    fn new(
+        head: AuditHead,
+        events: u64,
+        fault: Option<ChainFault>,
+        unchecked: Option<(u64, u64, u64)>,
+        seam: Option<&SeamRow>,
+        anchors: usize,
+        false_anchors: u64,
+    ) -> Self {
+        Self {
+            intact: fault.is_none() && unchecked.is_none() && false_anchors == 0,
+            events,
+            broken_at: fault.map(|fault| fault.sequence),
+            finding: fault.map(|fault| finding(fault.kind).to_owned()),
+            unchecked: unchecked.map_or(0, |(_, _, count)| count),
+            anchors: count(anchors),
+            false_anchors,
+            head_sequence: head.sequence,
+            head_mac: hex(&head.mac),
+            seam: seam.map(AuditSeam::from),
+        }
+    }
+
     /// Whether there is nothing to look into.
     #[must_use]
     pub const fn is_intact(&self) -> bool {
@@ -131,42 +177,117 @@ impl App {
         &self,
         outside: &[AuditAnchor],
     ) -> Result<AuditReport, AppError> {
-        let signing = self.keys().signing();
         let inside = self.store().checkpoints().await?;
-        let read: Vec<Option<CheckpointRow>> = outside
-            .iter()
-            .map(AuditAnchor::checkpoint)
-            .chain(inside.into_iter().map(Some))
-            .collect();
-        // A signature proves the instance's word; one under another key proves nothing,
-        // whatever public key stands beside it.
-        let genuine: Vec<Anchor> = read
-            .iter()
-            .flatten()
-            .filter(|row| row.public_key == signing.public_key() && row.signature_is_good())
-            .map(|row| Anchor {
-                sequence: row.sequence,
-                mac: row.mac,
-            })
-            .collect();
-        let false_anchors = count(read.len() - genuine.len());
+        let (genuine, false_anchors) = self.genuine(outside, inside).await?;
+        let anchors: Vec<Anchor> = genuine.iter().map(|(_, anchor)| *anchor).collect();
         let keys = self.keys();
-        let chain: ChainReport = self
-            .store()
-            .verify_chain(|id| keys.audit_key(id), &genuine)
-            .await?;
-        let unchecked = chain.unchecked.map_or(0, |(_, _, count)| count);
-        Ok(AuditReport {
-            intact: chain.is_whole() && false_anchors == 0,
-            events: chain.events,
-            broken_at: chain.first_bad.map(|fault| fault.sequence),
-            finding: chain.first_bad.map(|fault| finding(fault.kind).to_owned()),
-            unchecked,
-            anchors: count(genuine.len()),
-            false_anchors,
-            head_sequence: chain.head.sequence,
-            head_mac: hex(&chain.head.mac),
-        })
+        loop {
+            let seams = self.store().audit_seams().await;
+            let (seams, begun) = match seams {
+                Ok(seams) => {
+                    let begun = self.start_of(&seams);
+                    (seams, begun)
+                }
+                // A column of a shape that nodeloom never writes.
+                Err(nodeloom_store::StoreError::Corrupt { .. }) => {
+                    let sequence = self.store().audit_start().await.unwrap_or(0);
+                    let kind = FaultKind::Seam;
+                    (Vec::new(), Err(ChainFault { sequence, kind }))
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let chain: ChainReport = match begun {
+                Ok(start) => {
+                    let key_of = |id| keys.audit_key(id);
+                    self.store()
+                        .verify_chain_from(start, key_of, &anchors)
+                        .await?
+                }
+                Err(fault) => ChainReport {
+                    events: 0,
+                    first_bad: Some(fault),
+                    unchecked: None,
+                    head: self.store().audit_head().await?,
+                },
+            };
+            // A walk that met a pruning under way is no witness: it begins again at the new seam.
+            if chain.first_bad.is_some()
+                && self.store().audit_seams().await.ok().as_ref() != Some(&seams)
+            {
+                let newest = self.store().audit_start().await?;
+                if seams.last().is_some_and(|seam| seam.last < newest)
+                    || (seams.is_empty() && newest > 0 && begun.is_ok())
+                {
+                    continue;
+                }
+            }
+            return Ok(AuditReport::new(
+                chain.head,
+                chain.events,
+                chain.first_bad,
+                chain.unchecked,
+                seams.last(),
+                genuine.len(),
+                false_anchors,
+            ));
+        }
+    }
+
+    /// Where the chain goes on behind its seams: each must be signed by this instance and follow
+    /// the one before, so that none can be forged, moved or left out.
+    fn start_of(&self, seams: &[SeamRow]) -> Result<AuditHead, ChainFault> {
+        let mut start = AuditHead::ORIGIN;
+        for seam in seams {
+            let own = seam.public_key == self.keys().signing().public_key();
+            let follows = seam.first == start.sequence + 1 && seam.last >= seam.first;
+            if !(own && follows && seam.signature_is_good()) {
+                return Err(ChainFault {
+                    sequence: seam.last,
+                    kind: FaultKind::Seam,
+                });
+            }
+            start = seam.head();
+        }
+        Ok(start)
+    }
+
+    /// Those of the links whose signature is this instance's, each once, and how many are not.
+    async fn genuine(
+        &self,
+        outside: &[AuditAnchor],
+        inside: Vec<CheckpointRow>,
+    ) -> Result<(Vec<Genuine>, u64), AppError> {
+        let own = self.keys().signing().public_key();
+        let outside: Vec<AuditAnchor> = outside.to_vec();
+        let checked = tokio::task::spawn_blocking(move || {
+            let mut unreadable = 0;
+            let mut rows = inside;
+            for anchor in &outside {
+                match anchor.checkpoint() {
+                    Some(row) => rows.push(row),
+                    None => unreadable += 1,
+                }
+            }
+            // The file has most of the table's rows too.
+            rows.sort_unstable_by_key(|row| (row.sequence, row.at, row.signature));
+            rows.dedup();
+            let all = rows.len();
+            // A signature proves the instance's word; one under another key proves nothing,
+            // whatever public key stands beside it.
+            let genuine: Vec<Genuine> = rows
+                .iter()
+                .filter(|row| row.public_key == own && row.signature_is_good())
+                .map(|row| {
+                    let (sequence, mac) = (row.sequence, row.mac);
+                    (row.at, Anchor { sequence, mac })
+                })
+                .collect();
+            let refused = count(all - genuine.len()) + unreadable;
+            (genuine, refused)
+        });
+        checked
+            .await
+            .map_err(|_| AppError::internal("the check of signatures ended early"))
     }
 
     /// Signs the present end of the chain, if it has moved since the last time, and
@@ -176,26 +297,11 @@ impl App {
     /// [`AppError::Unavailable`].
     pub async fn checkpoint(&self) -> Result<Option<AuditAnchor>, AppError> {
         let head = self.store().audit_head().await?;
-        let newest = self
-            .store()
-            .checkpoints()
-            .await?
-            .last()
-            .map(|row| row.sequence);
+        let newest = self.store().newest_checkpoint().await?;
         if head.sequence == 0 || newest.is_some_and(|sequence| sequence >= head.sequence) {
             return Ok(None);
         }
-        let signing = self.keys().signing();
-        let at = self.now();
-        let message = CheckpointRow::message(head.sequence, at, &head.mac, signing.id());
-        let row = CheckpointRow {
-            sequence: head.sequence,
-            at,
-            mac: head.mac,
-            sign_key_id: signing.id(),
-            public_key: signing.public_key(),
-            signature: signing.sign(&message),
-        };
+        let row = self.signed_checkpoint(head.sequence, head.mac);
         let mut tx = self.store().begin().await?;
         tx.add_checkpoint(&policy::housekeeping(), &row).await?;
         tx.commit_unaudited("a checkpoint of the audit trail")
@@ -236,6 +342,7 @@ const fn finding(kind: FaultKind) -> &'static str {
         FaultKind::CutTail => "the newest events were deleted",
         FaultKind::BeyondHead => "events were put in behind the end, or the end was moved back",
         FaultKind::HeadMismatch => "the last event is not the one that the end names",
+        FaultKind::Seam => "the record of a pruning is forged, moved or missing",
         FaultKind::AnchorMismatch => "a signed anchor knows another event here",
         _ => "the chain is broken",
     }
