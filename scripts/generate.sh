@@ -20,6 +20,7 @@ trap 'rm -rf -- "$made"' EXIT
 
 cargo build --quiet --locked -p nodeloom --bin nodeloom
 "${CARGO_TARGET_DIR:-target}/debug/nodeloom" openapi >"$made/openapi.json"
+python3 scripts/asvs.py >"$made/asvs.md"
 
 stale=0
 
@@ -38,4 +39,5 @@ keep() {
 }
 
 keep "$made/openapi.json" docs/openapi.json
+keep "$made/asvs.md" docs/asvs.md
 exit "$stale"

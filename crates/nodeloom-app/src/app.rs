@@ -1,6 +1,6 @@
 //! The instance as its callers see it: one value, cheap to clone.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use nodeloom_crypto::RootKey;
 use nodeloom_domain::{
@@ -11,7 +11,8 @@ use nodeloom_domain::{
 use nodeloom_store::{Store, Tx};
 
 use crate::{
-    AppError, AuditSink, Ctx, KeyRefusal, OpenError, Verdict, Who, judge, keys, keys::Keys,
+    AppError, AuditSink, Ctx, KeyRefusal, OpenError, SingleSignOn, Verdict, Who, judge, keys,
+    keys::Keys,
 };
 
 /// An open instance: its database, the keys that this process holds, the clock.
@@ -23,6 +24,7 @@ struct Inner {
     keys: Keys,
     clock: Clock,
     sink: Option<AuditSink>,
+    single_sign_on: OnceLock<SingleSignOn>,
 }
 
 impl App {
@@ -68,6 +70,7 @@ impl App {
             keys,
             clock,
             sink,
+            single_sign_on: OnceLock::new(),
         }));
         app.touch_root().await?;
         Ok(app)
@@ -95,6 +98,7 @@ impl App {
             keys,
             clock,
             sink: None,
+            single_sign_on: OnceLock::new(),
         })))
     }
 
@@ -110,6 +114,15 @@ impl App {
         let mut tx = self.store().begin().await?;
         tx.touch_root(self.keys().root_id(), self.now()).await?;
         Ok(tx.commit_unaudited("the last use of a root key").await?)
+    }
+
+    pub(crate) fn set_single_sign_on(&self, single_sign_on: SingleSignOn) {
+        // The first one stays.
+        let _ = self.0.single_sign_on.set(single_sign_on);
+    }
+
+    pub(crate) fn single_sign_on(&self) -> Option<&SingleSignOn> {
+        self.0.single_sign_on.get()
     }
 
     pub(crate) fn store(&self) -> &Store {

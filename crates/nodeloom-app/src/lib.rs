@@ -11,6 +11,7 @@ mod keys;
 pub mod password;
 mod session;
 mod set_up;
+mod sso;
 mod start;
 mod team;
 
@@ -29,5 +30,9 @@ pub use error::AppError;
 pub use keys::{CensusLine, DataKeyStatus, KeyStatus, RootStatus};
 pub use session::{Me, MyTeam, SessionToken, SessionView, SignedIn};
 pub use set_up::NewAdmin;
+pub use sso::{
+    BegunSingleSignOn, Browser, FinishedSingleSignOn, Proof, SingleSignOn, SingleSignOnProblem,
+    SingleSignOnRules,
+};
 pub use start::{KeyRefusal, KnownRoot, OpenError, Verdict, judge};
 pub use team::TeamView;

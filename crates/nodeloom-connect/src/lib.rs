@@ -4,5 +4,13 @@
 //! Everything in nodeloom that opens a connection to an address that a person supplied goes
 //! through [`guard::Guard`]: it resolves a name once, refuses private, loopback and metadata
 //! addresses, and hands out the addresses it has checked. Nothing here resolves a name twice.
+//!
+//! [`Outbound`] holds what every such connection needs: the guard, whom TLS trusts, and the limits.
 
 pub mod guard;
+pub mod http;
+mod outbound;
+mod trust;
+
+pub use outbound::{ConnectError, Limits, Outbound};
+pub use trust::{Trust, TrustError, Verify};

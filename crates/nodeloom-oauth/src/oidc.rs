@@ -6,7 +6,7 @@
 //!
 //! What is checked, in this order: `state` (constant time), `iss` of the answer (RFC 9207), the
 //! provider's error, the token answer, then of the ID token its algorithm, signature, `iss`,
-//! `aud`, `azp`, `exp`, `iat`, `nbf`, `nonce`, `at_hash`, `sub`, and of the person an e-mail
+//! `aud`, `azp`, `exp`, `iat`, `nbf`, `auth_time`, `nonce`, `at_hash`, `sub`, and of the person an e-mail
 //! address that the provider has verified.
 
 mod callback;
@@ -28,5 +28,5 @@ pub use error::{
     SettingsError, TokenError, UserInfoError,
 };
 pub use id_token::Identity;
-pub use pending::Pending;
+pub use pending::{Freshness, Pending};
 pub use settings::{ClientSettings, Issuer, PlainHttp, Scopes};

@@ -12,6 +12,7 @@ pub mod audit;
 mod credential;
 mod engine;
 mod error;
+mod identity;
 mod inspect;
 mod instance;
 mod key;
@@ -32,6 +33,7 @@ pub use audit::{
 pub use credential::{CredentialRow, CredentialVersionRow};
 pub use engine::{EngineKind, UnknownWord};
 pub use error::{Cause, ConflictKind, StoreError};
+pub use identity::{SIGN_IN_FLOW_KIND, SignInFlowRow, UserIdentityRow};
 pub use inspect::CurrentValueRow;
 pub use instance::{InstanceRow, ProcessRow, SetupCodeRow};
 pub use key::{DataKeyRow, KeySlotRow, KeyState, RootKeyRow, RootState};

@@ -267,13 +267,18 @@ impl Tx {
         self.execute(SQL, &params).await.map(drop)
     }
 
-    /// Adds a person. Permit: setting the instance up.
+    /// Adds a person. Permit: setting the instance up, or provisioning that person, who then
+    /// has no password and does not administer the instance.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when a person has that id or address.
     pub async fn insert_user(&mut self, permit: &Permit, user: &UserRow) -> Result<(), StoreError> {
+        let provisioned = permit.covers_user(Action::UserProvision, user.id)
+            && user.password_hash.is_empty()
+            && !user.instance_admin
+            && !user.break_glass;
         require(
-            permit.covers_instance(Action::InstanceSetUp),
+            permit.covers_instance(Action::InstanceSetUp) || provisioned,
             "a new person",
         )?;
         const SQL: &str = "INSERT INTO users (id, email, first_name, last_name, password_hash, \
@@ -294,7 +299,7 @@ impl Tx {
         self.execute(SQL, &params).await.map(drop)
     }
 
-    /// Puts a person into a team. Permit: setting the instance up.
+    /// Puts a person into a team. Permit: setting the instance up, or provisioning that person.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when the person is a member already, or when person or team
@@ -304,10 +309,9 @@ impl Tx {
         permit: &Permit,
         membership: &MembershipRow,
     ) -> Result<(), StoreError> {
-        require(
-            permit.covers_instance(Action::InstanceSetUp),
-            "a new membership",
-        )?;
+        let covered = permit.covers_instance(Action::InstanceSetUp)
+            || permit.covers_user(Action::UserProvision, membership.user_id);
+        require(covered, "a new membership")?;
         const SQL: &str = "INSERT INTO memberships (user_id, team_id, role, created_at) \
              VALUES ($1, $2, $3, $4)";
         let params = [

@@ -309,7 +309,7 @@ impl App {
         Ok(Some(AuditAnchor::from(&row)))
     }
 
-    /// Drops what has expired: sessions and old counters of failed sign-ins.
+    /// Drops what has expired: sessions, single sign-ons and old counters of failed sign-ins.
     ///
     /// # Errors
     /// [`AppError::Unavailable`].
@@ -325,7 +325,10 @@ impl App {
         .await?;
         tx.delete_stale_failures(&permit, now.plus_seconds(-24 * 60 * 60), 1_000)
             .await?;
-        Ok(tx.commit_unaudited("expired sessions and counters").await?)
+        tx.delete_expired_sign_in_flows(&permit, now, 1_000).await?;
+        Ok(tx
+            .commit_unaudited("expired sessions, sign-ins and counters")
+            .await?)
     }
 }
 

@@ -145,10 +145,30 @@ impl Keys {
         binding: &Binding,
         plaintext: &[u8],
     ) -> Result<(KeyId, Vec<u8>), AppError> {
+        self.seal_under(tx, Some(team), binding, plaintext).await
+    }
+
+    /// As [`Keys::seal`], for a value of the instance itself.
+    pub(crate) async fn seal_for_instance(
+        &self,
+        tx: &mut Tx,
+        binding: &Binding,
+        plaintext: &[u8],
+    ) -> Result<(KeyId, Vec<u8>), AppError> {
+        self.seal_under(tx, None, binding, plaintext).await
+    }
+
+    async fn seal_under(
+        &self,
+        tx: &mut Tx,
+        team: Option<TeamId>,
+        binding: &Binding,
+        plaintext: &[u8],
+    ) -> Result<(KeyId, Vec<u8>), AppError> {
         let row = tx
-            .active_data_key(Some(team), Purpose::Seal)
+            .active_data_key(team, Purpose::Seal)
             .await?
-            .ok_or_else(|| AppError::internal("the team has no active data key"))?;
+            .ok_or_else(|| AppError::internal("there is no active data key"))?;
         let key = match self.held(row.id) {
             Some(key) => key,
             None => {

@@ -158,7 +158,11 @@ impl App {
         attempt: &Attempt,
         origin: &Origin,
     ) -> Result<(UserRow, Option<String>), AppError> {
-        let usable = user.filter(|user| user.state == UserState::Active);
+        // Where passwords are off, everybody else's is as good as wrong: the answer does not
+        // tell which accounts may.
+        let is_off = self.is_password_off();
+        let usable =
+            user.filter(|user| user.state == UserState::Active && (user.break_glass || !is_off));
         let stored = usable.as_ref().map(|user| user.password_hash.clone());
         // EXPOSE: a second copy for the case that it must be hashed again; wiped too.
         let again = Secret::new(password.expose().clone());
@@ -182,7 +186,11 @@ impl App {
         };
         let event = AuditEvent::new(now, nobody, "session.create", origin).ended(Outcome::Refused);
         self.commit(tx, &event).await?;
-        Err(AppError::SignInRefused)
+        Err(if is_off {
+            AppError::PasswordOff
+        } else {
+            AppError::SignInRefused
+        })
     }
 
     pub(crate) async fn new_session(

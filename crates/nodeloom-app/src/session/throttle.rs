@@ -26,9 +26,24 @@ const ADDRESS: Limit = Limit {
     window_seconds: 15 * 60,
 };
 
+/// Beginnings of single sign-on from one address: each writes a row for ten minutes, and a
+/// whole office may share the address.
+const BEGUN: Limit = Limit {
+    failures: 600,
+    window_seconds: 15 * 60,
+};
+
 /// The counters that one attempt touches. Keys are HMACs: the table tells nobody
 /// which addresses were tried.
-pub(crate) struct Attempt([([u8; 32], Limit); 3]);
+pub(crate) struct Attempt(Vec<([u8; 32], Limit)>);
+
+/// The counters of a visitor whose account is not known: of the address alone.
+pub(crate) struct Visits {
+    /// Sign-ins that failed, by password or not.
+    pub(crate) failed: Attempt,
+    /// Single sign-ons that began.
+    pub(crate) begun: Attempt,
+}
 
 impl App {
     pub(crate) fn attempt(&self, account: &str, address: Option<&str>) -> Attempt {
@@ -38,7 +53,7 @@ impl App {
                 .index()
                 .tag(kind, &[0; 16], &[0; 16], text.as_bytes())
         };
-        Attempt([
+        Attempt(vec![
             (
                 subject("sign-in pair", &format!("{account}\n{address}")),
                 PAIR,
@@ -46,6 +61,20 @@ impl App {
             (subject("sign-in account", account), ACCOUNT),
             (subject("sign-in address", address), ADDRESS),
         ])
+    }
+
+    /// As [`App::attempt`] while there is no account to count for.
+    pub(crate) fn visits(&self, address: Option<&str>) -> Visits {
+        let address = address.unwrap_or("local");
+        let subject = |kind: &str| {
+            self.keys()
+                .index()
+                .tag(kind, &[0; 16], &[0; 16], address.as_bytes())
+        };
+        Visits {
+            failed: Attempt(vec![(subject("sign-in address"), ADDRESS)]),
+            begun: Attempt(vec![(subject("single sign-on address"), BEGUN)]),
+        }
     }
 
     /// Refuses an attempt that comes too soon after too many failures.
@@ -87,7 +116,7 @@ impl App {
         tx: &mut nodeloom_store::Tx,
         attempt: &Attempt,
     ) -> Result<(), AppError> {
-        for (subject, _) in &attempt.0[..2] {
+        for (subject, _) in attempt.0.iter().take(2) {
             tx.clear_failures(subject).await?;
         }
         Ok(())

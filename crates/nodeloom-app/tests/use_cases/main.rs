@@ -17,5 +17,6 @@ mod schema;
 mod session;
 mod set_up;
 mod sign_in;
+mod sso;
 mod start;
 mod transplant;

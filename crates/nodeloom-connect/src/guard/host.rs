@@ -51,7 +51,11 @@ impl Host {
             Ok(url::Host::Ipv6(address)) => Ok(Self::Address(IpAddr::V6(address).to_canonical())),
             Ok(url::Host::Domain(name)) => {
                 let name = name.strip_suffix('.').unwrap_or(&name);
-                if name.is_empty() || name.len() > MAX_NAME || name.split('.').any(str::is_empty) {
+                let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+                if name.len() > MAX_NAME
+                    || name.split('.').any(str::is_empty)
+                    || !name.bytes().all(plain)
+                {
                     return Err(Refused::Host("it is no host name"));
                 }
                 Ok(Self::Name(name.to_owned()))

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{
-    Callback, ClientSettings, Identity, OidcError, Pending, UserInfoError,
+    Callback, ClientSettings, Freshness, Identity, OidcError, Pending, UserInfoError,
     documents::Documents,
     exchange::{Tokens, exchange},
     id_token::{self, Profile},
@@ -57,9 +57,12 @@ impl Client {
     /// # Errors
     /// [`OidcError::Unreachable`] and [`OidcError::Discovery`] when the provider's discovery
     /// document cannot be had or used.
-    pub async fn begin(&self) -> Result<Begun, OidcError> {
+    pub async fn begin(&self, freshness: Freshness) -> Result<Begun, OidcError> {
         let metadata = self.documents.metadata(&self.settings).await?;
-        let pending = Pending::generate(&self.settings.issuer).map_err(|_| OidcError::Random)?;
+        let max_age = freshness.max_age_seconds();
+        let oldest_proof = self.now_seconds() - i64::from(max_age);
+        let pending = Pending::generate(&self.settings.issuer, oldest_proof)
+            .map_err(|_| OidcError::Random)?;
         let mut url = metadata.authorization_endpoint.clone();
         // EXPOSE: state and nonce travel through the browser by design; the verifier does not.
         let (state, nonce) = (pending.state.expose(), pending.nonce.expose());
@@ -71,7 +74,11 @@ impl Client {
             .append_pair("state", state)
             .append_pair("nonce", nonce)
             .append_pair("code_challenge", &pending.verifier.challenge())
-            .append_pair("code_challenge_method", "S256");
+            .append_pair("code_challenge_method", "S256")
+            .append_pair("max_age", &max_age.to_string());
+        if freshness == Freshness::Now {
+            url.query_pairs_mut().append_pair("prompt", "login");
+        }
         Ok(Begun { url, pending })
     }
 
@@ -100,7 +107,7 @@ impl Client {
             &self.settings,
             pending,
             &tokens.access_token,
-            self.documents.now().as_micros().div_euclid(1_000_000),
+            self.now_seconds(),
         )?;
         let mut profile = checked.profile;
         if profile.lacks_email()
@@ -108,7 +115,11 @@ impl Client {
         {
             profile = self.user_info(url, &tokens, &checked.subject).await?;
         }
-        Ok(profile.identify(issuer.as_str(), checked.subject)?)
+        Ok(profile.identify(issuer.as_str(), checked.subject, checked.authenticated_at)?)
+    }
+
+    fn now_seconds(&self) -> i64 {
+        self.documents.now().as_micros().div_euclid(1_000_000)
     }
 
     /// OpenID Connect Core 5.3. Only a plain JSON answer is read.

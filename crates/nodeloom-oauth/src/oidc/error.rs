@@ -254,6 +254,9 @@ pub enum IdTokenError {
     /// `iat` or `nbf` is to come.
     #[error("it is of the future; compare the clocks")]
     Future,
+    /// `auth_time` is older than this flow accepts.
+    #[error("the provider did not ask the person to sign in again")]
+    Stale,
     /// `nonce` is not this flow's.
     #[error("its nonce is not the one of this flow")]
     Nonce,

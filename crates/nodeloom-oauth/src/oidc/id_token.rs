@@ -1,6 +1,7 @@
 //! The claims of an ID token: OpenID Connect Core 2, 3.1.3.7 and 5.1.
 
 use nodeloom_crypto::Secret;
+use nodeloom_domain::Timestamp;
 use serde::{Deserialize, de::IgnoredAny};
 
 use super::{ClientSettings, IdTokenError, Pending, jws::Algorithm};
@@ -26,6 +27,8 @@ pub struct Identity {
     pub family_name: Option<SafeText>,
     /// The person's whole name.
     pub name: Option<SafeText>,
+    /// When the person last proved who they are at the provider, where it says so.
+    pub authenticated_at: Option<Timestamp>,
 }
 
 /// The claims about the person, which stand in the ID token or in the user info answer.
@@ -75,6 +78,17 @@ impl NumericDate {
         self.0 + SKEW_SECONDS as f64 <= now
     }
 
+    /// Whether this instant lies before `oldest` by more than the accepted difference of clocks.
+    fn is_before(self, oldest: f64) -> bool {
+        self.0 + (SKEW_SECONDS as f64) < oldest
+    }
+
+    /// This instant, or `now` where the provider's clock is ahead.
+    fn or_earlier(self, now: f64) -> Timestamp {
+        // Out of range, the cast ends at the last instant there is.
+        Timestamp::from_micros((self.0.min(now) * 1e6) as i64)
+    }
+
     /// Whether this instant lies more than the accepted difference of clocks after `now`.
     fn is_future(self, now: f64) -> bool {
         self.0 - SKEW_SECONDS as f64 > now
@@ -90,6 +104,7 @@ struct Claims {
     exp: NumericDate,
     iat: NumericDate,
     nbf: Option<NumericDate>,
+    auth_time: Option<NumericDate>,
     nonce: Option<String>,
     at_hash: Option<String>,
 }
@@ -98,6 +113,7 @@ struct Claims {
 #[derive(Debug)]
 pub(super) struct Checked {
     pub(super) subject: String,
+    pub(super) authenticated_at: Option<Timestamp>,
     pub(super) profile: Profile,
 }
 
@@ -130,8 +146,14 @@ pub(super) fn check(
     if claims.exp.is_past(now) {
         return Err(IdTokenError::Expired);
     }
-    if claims.iat.is_future(now) || claims.nbf.is_some_and(|nbf| nbf.is_future(now)) {
+    let begins = [Some(claims.iat), claims.nbf, claims.auth_time];
+    if begins.into_iter().flatten().any(|at| at.is_future(now)) {
         return Err(IdTokenError::Future);
+    }
+    // OpenID Connect Core 3.1.3.7, item 12. Some providers leave the claim out, asked or not.
+    let oldest = pending.oldest_proof as f64;
+    if claims.auth_time.is_some_and(|at| at.is_before(oldest)) {
+        return Err(IdTokenError::Stale);
     }
     let nonce = claims.nonce.unwrap_or_default();
     if !pending.nonce.ct_eq(nonce.as_bytes()) {
@@ -148,6 +170,7 @@ pub(super) fn check(
     }
     Ok(Checked {
         subject: claims.sub,
+        authenticated_at: claims.auth_time.map(|at| at.or_earlier(now)),
         profile: serde_json::from_slice(payload).map_err(|_| IdTokenError::Malformed)?,
     })
 }
@@ -164,7 +187,12 @@ impl Profile {
     }
 
     /// The person, if the provider vouches for an e-mail address.
-    pub(super) fn identify(self, issuer: &str, subject: String) -> Result<Identity, IdTokenError> {
+    pub(super) fn identify(
+        self,
+        issuer: &str,
+        subject: String,
+        authenticated_at: Option<Timestamp>,
+    ) -> Result<Identity, IdTokenError> {
         let email = self.email.filter(|text| !text.is_empty());
         let email = email.ok_or(IdTokenError::EmailMissing)?;
         if email.len() > MAX_EMAIL_BYTES || email.chars().any(char::is_control) {
@@ -181,6 +209,7 @@ impl Profile {
             given_name: clean(self.given_name),
             family_name: clean(self.family_name),
             name: clean(self.name),
+            authenticated_at,
         })
     }
 }

@@ -28,7 +28,8 @@ use nodeloom_domain::{Clock, Timestamp};
 use nodeloom_oauth::{
     Answer, Fetch, FetchError, Fetching, Method, Request,
     oidc::{
-        Begun, Callback, Client, ClientSettings, Identity, Issuer, OidcError, PlainHttp, Scopes,
+        Begun, Callback, Client, ClientSettings, Freshness, Identity, Issuer, OidcError, PlainHttp,
+        Scopes,
     },
 };
 use serde_json::{Value, json};
@@ -321,7 +322,11 @@ impl Stage {
 
     /// Begins a flow; the provider remembers what the browser would bring it.
     pub(crate) async fn begin(&self) -> Begun {
-        let begun = self.client.begin().await.expect("a flow");
+        self.begin_with(Freshness::WithinSeconds(3600)).await
+    }
+
+    pub(crate) async fn begin_with(&self, freshness: Freshness) -> Begun {
+        let begun = self.client.begin(freshness).await.expect("a flow");
         let query: BTreeMap<_, _> = begun.url.query_pairs().into_owned().collect();
         self.provider
             .nonce

@@ -1,8 +1,8 @@
 //! What must not become an identity.
 
 use nodeloom_oauth::oidc::{
-    Callback, CallbackError, DiscoveryError, ErrorCode, IdTokenError, OidcError, ProviderError,
-    SettingsError, TokenError, UserInfoError,
+    Callback, CallbackError, DiscoveryError, ErrorCode, Freshness, IdTokenError, OidcError,
+    ProviderError, SettingsError, TokenError, UserInfoError,
 };
 use serde_json::{Value, json};
 
@@ -355,7 +355,7 @@ async fn discovery_documents_that_must_not_be_used() {
         stage
             .provider
             .change(|script| script.discovery[name] = value.clone());
-        let error = stage.client.begin().await.unwrap_err();
+        let error = stage.client.begin(Freshness::Now).await.unwrap_err();
         assert_eq!(error, OidcError::Discovery(expected), "{name}: {value}");
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use nodeloom_oauth::{
     FetchError,
-    oidc::{Callback, OidcError, Pending},
+    oidc::{Callback, Freshness, IdTokenError, OidcError, Pending},
 };
 use serde_json::json;
 
@@ -28,6 +28,7 @@ async fn the_authorization_request_has_state_nonce_and_pkce() {
         ),
         ("scope", "openid email profile"),
         ("code_challenge_method", "S256"),
+        ("max_age", "3600"),
     ];
     for (name, value) in expected {
         assert_eq!(query[name], value, "{name}");
@@ -194,11 +195,56 @@ async fn a_provider_that_is_down_is_not_asked_by_everyone() {
     let stage = Stage::new();
     stage.provider.change(|script| script.down = true);
     for _ in 0..4 {
-        let error = stage.client.begin().await.unwrap_err();
+        let error = stage.client.begin(Freshness::Now).await.unwrap_err();
         assert_eq!(error, OidcError::Unreachable(FetchError::TimedOut));
     }
     assert_eq!(stage.provider.count("/.well-known/openid-configuration"), 1);
     stage.provider.change(|script| script.down = false);
     stage.clock.advance_seconds(5);
     assert!(stage.sign_in().await.is_ok());
+}
+
+#[tokio::test]
+async fn a_proof_that_must_be_new_is_asked_for_and_checked() {
+    let stage = Stage::new();
+    let url = stage.begin_with(Freshness::Now).await.url;
+    let query: BTreeMap<String, String> = url.query_pairs().into_owned().collect();
+    assert_eq!(
+        (query["prompt"].as_str(), query["max_age"].as_str()),
+        ("login", "0")
+    );
+
+    // Seconds since the person's proof; none where the provider does not tell.
+    let table = [
+        (Freshness::Now, Some(60), true),
+        (Freshness::Now, Some(61), false),
+        (Freshness::Now, None, true),
+        (Freshness::WithinSeconds(3600), Some(3600), true),
+        (Freshness::WithinSeconds(3600), Some(3661), false),
+    ];
+    for (freshness, age, good) in table {
+        stage.provider.change(|script| {
+            script.claims = json!({ "auth_time": age.map(|age: i64| NOW - age) });
+        });
+        let begun = stage.begin_with(freshness).await;
+        let callback = Callback::parse(&answer(&begun, &[("code", CODE)])).unwrap();
+        match stage.client.finish(&callback, &begun.pending).await {
+            Ok(identity) if good => {
+                let at = identity
+                    .authenticated_at
+                    .map(|at| at.as_micros() / 1_000_000);
+                assert_eq!(at, age.map(|age| NOW - age));
+            }
+            Err(error) if !good => assert_eq!(error, IdTokenError::Stale.into()),
+            other => panic!("{freshness:?} {age:?}: {other:?}"),
+        }
+    }
+    let ahead = stage
+        .sign_in_with(json!({ "auth_time": NOW + 30 }))
+        .await
+        .unwrap();
+    assert_eq!(
+        ahead.authenticated_at.map(|at| at.as_micros() / 1_000_000),
+        Some(NOW)
+    );
 }

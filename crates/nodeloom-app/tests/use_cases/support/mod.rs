@@ -2,6 +2,7 @@
 //! second connection for whoever writes into the database behind the program's back.
 
 mod db;
+pub(crate) mod provider;
 
 use std::collections::BTreeSet;
 
