@@ -1,7 +1,7 @@
 """Holds the running server against its own API document, with Schemathesis.
 
 Starts the given binary on a free loopback port with an empty data folder, signs in as the first
-administrator, and sends what the document allows and what it does not: once signed in, once as
+administrator, lists with the original system's own client library, and then sends what the document allows and what it does not: once signed in, once as
 nobody. A 5xx, a status or a shape that the document does not name, is a failure.
 """
 
@@ -15,6 +15,8 @@ import tempfile
 import threading
 from pathlib import Path
 from urllib.parse import urlsplit
+
+import client_library
 
 EMAIL = "ada@example.org"
 PASSWORD = "loopback-only-4711-contract"
@@ -73,18 +75,35 @@ class Server:
         self.log.seek(0)
         return "".join(self.log.readlines()[-20:])
 
-    def sign_in(self):
-        """Returns the cookie pair."""
+    def post(self, path, body, cookie="", wanted=201):
+        """Returns the answer's headers and its JSON."""
         address = urlsplit(self.url)
         connection = http.client.HTTPConnection(address.hostname, address.port, timeout=WAIT_SECONDS)
-        body = json.dumps({"email": EMAIL, "password": PASSWORD})
         headers = {"Content-Type": "application/json", "Origin": self.url}
-        connection.request("POST", "/api/auth/login", body, headers)
+        if cookie:
+            headers["Cookie"] = cookie
+        connection.request("POST", path, json.dumps(body), headers)
         answer = connection.getresponse()
-        answer.read()
-        if answer.status != 200:
-            sys.exit(f"the sign-in answered {answer.status}")
-        return answer.getheader("Set-Cookie").split(";")[0]
+        text = answer.read()
+        if answer.status != wanted:
+            sys.exit(f"{path} answered {answer.status}")
+        return answer, json.loads(text)
+
+    def sign_in(self):
+        """Returns the cookie pair and the person's team."""
+        body = {"email": EMAIL, "password": PASSWORD}
+        answer, me = self.post("/api/auth/login", body, wanted=200)
+        return answer.getheader("Set-Cookie").split(";")[0], me["teams"][0]["teamId"]
+
+    def try_client_library(self):
+        """Stores one credential, makes a token, and lists with the published library."""
+        cookie, team = self.sign_in()
+        data = {"token": client_library.SECRET}
+        credential = {"name": "For the library", "type": "BEARER_TOKEN", "teamId": team, "data": data}
+        self.post("/api/credentials", credential, cookie)
+        token = {"name": "library", "teamId": team, "role": "VIEWER"}
+        _, made = self.post("/api/tokens", token, cookie)
+        client_library.check(self.url, made["token"], team)
 
     def stop(self):
         self.process.terminate()
@@ -120,7 +139,8 @@ def main():
         folder = Path(folder)
         server = Server(options.binary.absolute(), folder)
         try:
-            cookie = ["--header", f"Cookie: {server.sign_in()}"]
+            server.try_client_library()
+            cookie = ["--header", f"Cookie: {server.sign_in()[0]}"]
             for operation in ENDS_THE_SESSION:
                 cookie += ["--exclude-operation-id", operation]
             codes = [

@@ -165,6 +165,11 @@ impl App {
                 let found = self.store().session_with_user(token.id()).await?;
                 self.known(token, found).map(|(actor, _)| actor)
             }
+            Who::Token(token) => {
+                let found = self.store().token_with_owner(token.id()).await?;
+                self.known_token(token, &ctx.origin, found)
+                    .map(|(actor, _)| actor)
+            }
         }
     }
 
@@ -179,6 +184,11 @@ impl App {
             Who::Session(token) => {
                 let found = tx.session_with_user(token.id()).await?;
                 self.known(token, found).map(|(actor, _)| actor)
+            }
+            Who::Token(token) => {
+                let found = tx.token_with_owner(token.id()).await?;
+                self.known_token(token, &ctx.origin, found)
+                    .map(|(actor, _)| actor)
             }
         }
     }

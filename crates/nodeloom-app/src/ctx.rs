@@ -2,7 +2,7 @@
 
 use nodeloom_domain::audit::Origin;
 
-use crate::session::SessionToken;
+use crate::{ApiToken, session::SessionToken};
 
 /// One request or command.
 pub struct Ctx {
@@ -17,6 +17,8 @@ pub struct Ctx {
 pub enum Who {
     /// A browser's session.
     Session(SessionToken),
+    /// A program, with an API token.
+    Token(ApiToken),
     /// A command on the machine, run with the instance's key in hand.
     Operator {
         /// Name of the operating system's user.

@@ -14,6 +14,7 @@ mod set_up;
 mod sso;
 mod start;
 mod team;
+mod token;
 
 pub use app::App;
 pub use audit::{
@@ -36,3 +37,4 @@ pub use sso::{
 };
 pub use start::{KeyRefusal, KnownRoot, OpenError, Verdict, judge};
 pub use team::TeamView;
+pub use token::{ApiToken, MadeToken, NewToken, TokenView};

@@ -26,7 +26,7 @@ impl App {
     pub async fn list_teams(&self, ctx: &Ctx) -> Result<Vec<TeamView>, AppError> {
         let actor = self.actor(ctx).await?;
         let mut teams = self.store().list_teams().await?;
-        if let Who::Session(_) = ctx.who
+        if !matches!(ctx.who, Who::Operator { .. })
             && let nodeloom_domain::policy::Actor::User { memberships, .. } = &actor
         {
             teams.retain(|team| memberships.iter().any(|m| m.team == team.id));

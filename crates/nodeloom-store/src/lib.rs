@@ -25,6 +25,7 @@ mod store;
 mod survey;
 mod target;
 mod throttle;
+mod token;
 
 pub use audit::{
     Anchor, AuditFilter, AuditHead, AuditPage, AuditPageQuery, AuditRow, ChainFault, ChainReport,
@@ -45,3 +46,4 @@ pub use session::{SessionRow, SessionWithUser};
 pub use store::{Store, Tx};
 pub use survey::{SchemaState, Survey};
 pub use target::{Access, DatabaseUrl, Options, Target};
+pub use token::{TokenRow, TokenWithOwner};

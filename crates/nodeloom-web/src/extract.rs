@@ -2,9 +2,9 @@
 
 use axum::{
     extract::{FromRequestParts, Path},
-    http::{header, request::Parts},
+    http::{HeaderMap, header, request::Parts},
 };
-use nodeloom_app::{Ctx, SessionToken, Who};
+use nodeloom_app::{ApiToken, Ctx, SessionToken, Who};
 use nodeloom_domain::{Id, audit::Origin};
 
 use crate::{
@@ -36,10 +36,29 @@ const MAX_USER_AGENT_CHARS: usize = 256;
 impl FromRequestParts<WebState> for Caller {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &WebState) -> Result<Self, Problem> {
-        // No token is known yet, and a request with two proofs has none.
+    async fn from_request_parts(parts: &mut Parts, web: &WebState) -> Result<Self, Problem> {
+        let caller = Self::shown(parts)?;
+        // A session is touched where its body is read or in its use-case; a token's last
+        // use and address are noted here, whatever it does.
+        if let Who::Token(_) = caller.0.who {
+            web.app.authenticate(&caller.0).await?;
+        }
+        Ok(caller)
+    }
+}
+
+impl Caller {
+    /// The proof that a request shows. A request with two proofs has none.
+    fn shown(parts: &mut Parts) -> Result<Self, Problem> {
         if parts.headers.contains_key(header::AUTHORIZATION) {
-            return Err(Problem::unauthenticated());
+            if cookie::is_present(&parts.headers) {
+                return Err(Problem::unauthenticated());
+            }
+            let token = bearer(&parts.headers).ok_or_else(Problem::unauthenticated)?;
+            return Ok(Self(Ctx {
+                origin: origin(parts),
+                who: Who::Token(token),
+            }));
         }
         match cookie::read(&parts.headers) {
             Shown::One(Some(token)) => Ok(Self(Ctx {
@@ -51,11 +70,24 @@ impl FromRequestParts<WebState> for Caller {
     }
 }
 
+/// The one API token of a request (RFC 6750, section 2.1).
+fn bearer(headers: &HeaderMap) -> Option<ApiToken> {
+    let mut lines = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(line), None) = (lines.next(), lines.next()) else {
+        return None;
+    };
+    let (scheme, token) = line.to_str().ok()?.split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| ApiToken::parse(token.trim_start_matches(' ')))
+        .flatten()
+}
+
 impl FromRequestParts<WebState> for VerifiedCaller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, web: &WebState) -> Result<Self, Problem> {
-        let Caller(ctx) = Caller::from_request_parts(parts, web).await?;
+        let Caller(ctx) = Caller::shown(parts)?;
         web.app.authenticate(&ctx).await?;
         Ok(Self(ctx))
     }

@@ -48,6 +48,33 @@ impl Object {
         }
     }
 
+    /// An array of texts that may be absent or `null`.
+    pub(crate) fn optional_texts(&mut self, name: &str) -> Option<Vec<String>> {
+        let texts = match self.members.remove(name) {
+            Some(Value::Array(items)) => items
+                .into_iter()
+                .map(|item| match item {
+                    Value::String(text) => Some(text),
+                    _ => None,
+                })
+                .collect(),
+            Some(Value::Null) | None => return None,
+            Some(_) => None,
+        };
+        texts.or_else(|| self.refuse(name, "type", "must be an array of texts"))
+    }
+
+    /// A whole number that may be absent or `null`.
+    pub(crate) fn optional_number(&mut self, name: &str) -> Option<u32> {
+        match self.members.remove(name) {
+            Some(Value::Null) | None => None,
+            Some(value) => value
+                .as_u64()
+                .and_then(|number| u32::try_from(number).ok())
+                .or_else(|| self.refuse(name, "type", "must be a whole number")),
+        }
+    }
+
     /// A required text that is wiped after use.
     pub(crate) fn secret_text(&mut self, name: &str) -> Option<Secret<String>> {
         self.text(name).map(Secret::new)
@@ -110,6 +137,11 @@ impl Query {
             pairs,
             refused: FieldErrors::default(),
         }
+    }
+
+    /// Whether the parameter is there.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.pairs.iter().any(|(key, _)| key == name)
     }
 
     /// A parameter that may be absent; twice is a contradiction.

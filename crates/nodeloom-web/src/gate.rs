@@ -219,6 +219,13 @@ fn render(
         HeaderValue::from_static("application/json"),
     );
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    if status == StatusCode::UNAUTHORIZED {
+        // RFC 9110, section 11.6.1: programs use a token, browsers the sign-in page.
+        headers.insert(
+            header::WWW_AUTHENTICATE,
+            HeaderValue::from_static("Bearer realm=\"nodeloom\""),
+        );
+    }
     if let Some(seconds) = detail.retry_after_seconds {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }

@@ -30,6 +30,7 @@ use crate::error::{ErrorSchema, FieldErrorView};
         (name = "Sessions", description = "Signing in and out."),
         (name = "Credentials", description = "Sealed values and their metadata."),
         (name = "Credential types", description = "What a credential of each type holds."),
+        (name = "API tokens", description = "What programs sign in with."),
         (name = "Keys", description = "The state of the encryption keys."),
         (name = "Audit", description = "The audit trail."),
         (name = "Operations", description = "Health, metrics, this document."),
@@ -52,6 +53,12 @@ pub(crate) fn complete(mut document: openapi::OpenApi) -> openapi::OpenApi {
         "Set by POST /api/auth/login.",
     ));
     components.add_security_scheme("session", SecurityScheme::ApiKey(cookie));
+    let token = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("nlt_<id>.<secret>")
+        .description(Some("An API token, made by POST /api/tokens."))
+        .build();
+    components.add_security_scheme("token", SecurityScheme::Http(token));
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
     components.add_security_scheme("metricsToken", SecurityScheme::Http(bearer));
     for (path, item) in &mut document.paths.paths {

@@ -446,7 +446,10 @@ async fn foreign_hosts_pages_and_strangers_are_refused() {
     );
     let bearer = send("POST", path, &[("authorization", "Bearer nlt_x")]).await;
     assert_eq!(bearer.refusal(401), "UNAUTHENTICATED");
-    assert!(!bearer.headers.contains_key("www-authenticate"));
+    assert_eq!(
+        bearer.header("www-authenticate"),
+        "Bearer realm=\"nodeloom\""
+    );
     // None of it has ended the session.
     assert_eq!(world.get("/api/auth/me", &cookie).await.status, 200);
 }

@@ -26,7 +26,7 @@ const ADMIN: &str = "ada@example.com";
 const NOTHING: &str = "018f4c6e-7d3a-7c2b-9a51-0123456789ab";
 
 /// Who calls, and the address they sign in with.
-const CALLERS: [(&str, Option<&str>); 8] = [
+const CALLERS: [(&str, Option<&str>); 9] = [
     ("nobody", None),
     ("stranger", Some("stranger@example.com")),
     ("VIEWER", Some("viewer@example.com")),
@@ -35,7 +35,10 @@ const CALLERS: [(&str, Option<&str>); 8] = [
     ("BUILDER", Some("builder@example.com")),
     ("ADMIN", Some("admin@example.com")),
     ("instance", Some(ADMIN)),
+    // The instance's administrator through an API token of the role VIEWER.
+    (TOKEN, Some(ADMIN)),
 ];
+const TOKEN: &str = "token:VIEWER";
 
 /// What is called: a record made for this one call where the route is about one.
 struct Aim<'a> {
@@ -81,6 +84,7 @@ fn body(operation: &str, target: &Aim<'_>) -> Option<Value> {
         "createCredential" => json!({
             "name": "Made", "type": "BEARER_TOKEN", "teamId": target.team, "data": bearer,
         }),
+        "createToken" => json!({"name": "ci", "teamId": target.team, "role": "VIEWER"}),
         "updateCredential" => json!({"name": "Renamed"}),
         "revealCredential" => json!({"reason": "the sweep"}),
         _ => return None,
@@ -191,7 +195,9 @@ impl World {
             .uri(path)
             .header("host", HOST)
             .header("origin", format!("http://{HOST}"));
-        if !cookie.is_empty() {
+        if cookie.starts_with("Bearer ") {
+            request = request.header("authorization", cookie);
+        } else if !cookie.is_empty() {
             request = request.header("cookie", cookie);
         }
         if body.is_some() {
@@ -219,6 +225,15 @@ impl World {
         let (status, _, cookie) = self.send("POST", "/api/auth/login", "", Some(&body)).await;
         assert_eq!(status, 200);
         cookie
+    }
+
+    /// An `Authorization` header with a new token of that person.
+    async fn token(&self, email: &str) -> String {
+        let cookie = self.sign_in(email).await;
+        let body = json!({"name": "sweep", "teamId": self.team, "role": "VIEWER"});
+        let (status, made, _) = self.send("POST", "/api/tokens", &cookie, Some(&body)).await;
+        assert_eq!(status, 201, "{made}");
+        format!("Bearer {}", made["token"].as_str().unwrap())
     }
 
     async fn new_credential(&self, cookie: &str, number: usize) -> String {
@@ -271,7 +286,7 @@ fn routes() -> Vec<Route> {
 #[tokio::test]
 async fn every_route_answers_everybody_as_was_reviewed() {
     let mut table: BTreeMap<String, Vec<u16>> = BTreeMap::new();
-    for (_, email) in CALLERS {
+    for (title, email) in CALLERS {
         // A world of their own, so that what one may delete, the next may too.
         let world = world().await;
         let admin = world.sign_in(ADMIN).await;
@@ -292,6 +307,7 @@ async fn every_route_answers_everybody_as_was_reviewed() {
             }
             // Signed in anew each time: a route may end the session, and a proof is fresh.
             let cookie = match email {
+                Some(email) if title == TOKEN => world.token(email).await,
                 Some(email) => world.sign_in(email).await,
                 None => String::new(),
             };

@@ -122,8 +122,12 @@ impl App {
     /// [`AppError::Unauthenticated`] for no session, a false one, one that has ended,
     /// or one whose owner was deactivated.
     pub async fn authenticate(&self, ctx: &Ctx) -> Result<(), AppError> {
-        let Who::Session(token) = &ctx.who else {
-            return Ok(());
+        let token = match &ctx.who {
+            Who::Session(token) => token,
+            Who::Token(token) => {
+                return self.authenticate_token(token, &ctx.origin).await;
+            }
+            Who::Operator { .. } => return Ok(()),
         };
         let found = self.store().session_with_user(token.id()).await?;
         let (_, found) = self.known(token, found)?;

@@ -19,4 +19,5 @@ mod set_up;
 mod sign_in;
 mod sso;
 mod start;
+mod token;
 mod transplant;

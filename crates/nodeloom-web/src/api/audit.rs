@@ -41,7 +41,7 @@ pub(crate) struct AuditReportSchema {
 /// `nodeloom audit verify --anchor` on the server. With many events this takes a while.
 #[utoipa::path(
     get, path = "/api/audit/verify", tag = "Audit", operation_id = "verifyAudit",
-    security(("session" = [])),
+    security(("session" = []), ("token" = [])),
     responses((status = 200, description = "What was found.", body = AuditReportSchema)),
 )]
 pub(crate) async fn verify(

@@ -113,7 +113,7 @@ pub(crate) struct RevealedSchema {
 /// starts a word.
 #[utoipa::path(
     get, path = "/api/credentials", tag = "Credentials", operation_id = "listCredentials",
-    security(("session" = [])),
+    security(("session" = []), ("token" = [])),
     params(
         ("teamId" = String, Query, description = "The team.", format = Uuid),
         ("type" = Option<String>, Query, description = "Only this type, such as `OPENAI`."),
@@ -139,7 +139,11 @@ pub(crate) async fn list(
     let page = query.number("page", 0, 0, u32::MAX);
     let size = query.number("size", 200, 1, 1000);
     let (kind, search) = (query.optional_text("type"), query.optional_text("search"));
-    let Some(team) = query.id("teamId") else {
+    let own = match query.has("teamId") {
+        true => None,
+        false => web.app.team_of_token(&ctx).await?,
+    };
+    let Some(team) = own.or_else(|| query.id("teamId")) else {
         return Err(query.refusal());
     };
     query.finish()?;
@@ -166,7 +170,7 @@ pub(crate) async fn list(
 /// Store a credential
 #[utoipa::path(
     post, path = "/api/credentials", tag = "Credentials", operation_id = "createCredential",
-    security(("session" = [])), request_body = CreateCredentialRequest,
+    security(("session" = []), ("token" = [])), request_body = CreateCredentialRequest,
     responses(
         (status = 201, description = "Stored.", body = CredentialSchema,
          headers(
@@ -182,10 +186,14 @@ pub(crate) async fn create(
     VerifiedCaller(ctx): VerifiedCaller,
     body::Json(mut body): body::Json<CREDENTIAL>,
 ) -> Result<Response, Problem> {
+    let own = match body.has("teamId") {
+        true => None,
+        false => web.app.team_of_token(&ctx).await?,
+    };
     let picked = (
         body.text("name"),
         body.text("type"),
-        body.id("teamId"),
+        own.or_else(|| body.id("teamId")),
         body.object("data"),
     );
     let (Some(name), Some(kind), Some(team), Some(data)) = picked else {
@@ -219,7 +227,7 @@ pub(crate) async fn create(
 /// Its metadata; values stand as masks.
 #[utoipa::path(
     get, path = "/api/credentials/{id}", tag = "Credentials", operation_id = "readCredential",
-    security(("session" = [])),
+    security(("session" = []), ("token" = [])),
     params(
         ("id" = String, Path, description = "The credential's id.", format = Uuid),
         ("If-None-Match" = Option<String>, Header, description = "The `ETag` you have."),
@@ -250,7 +258,7 @@ pub(crate) async fn read(
 #[utoipa::path(
     patch, path = "/api/credentials/{id}", tag = "Credentials",
     operation_id = "updateCredential",
-    security(("session" = [])), request_body = UpdateCredentialRequest,
+    security(("session" = []), ("token" = [])), request_body = UpdateCredentialRequest,
     params(
         ("id" = String, Path, description = "The credential's id.", format = Uuid),
         ("If-Match" = Option<String>, Header, description = "Change only this `ETag`."),
@@ -296,7 +304,7 @@ pub(crate) async fn update(
 #[utoipa::path(
     delete, path = "/api/credentials/{id}", tag = "Credentials",
     operation_id = "deleteCredential",
-    security(("session" = [])),
+    security(("session" = []), ("token" = [])),
     params(
         ("id" = String, Path, description = "The credential's id.", format = Uuid),
         ("If-Match" = Option<String>, Header, description = "Delete only this `ETag`."),
@@ -326,7 +334,7 @@ pub(crate) async fn delete(
 #[utoipa::path(
     post, path = "/api/credentials/{id}/reveal", tag = "Credentials",
     operation_id = "revealCredential",
-    security(("session" = [])), request_body = Option<RevealRequest>,
+    security(("session" = []), ("token" = [])), request_body = Option<RevealRequest>,
     params(("id" = String, Path, description = "The credential's id.", format = Uuid)),
     responses(
         (status = 200, description = "The values. Never cached.", body = RevealedSchema),

@@ -73,7 +73,7 @@ impl From<&'static CredentialType> for CredentialTypeView {
 #[utoipa::path(
     get, path = "/api/credential-types", tag = "Credential types",
     operation_id = "listCredentialTypes",
-    security(("session" = [])),
+    security(("session" = []), ("token" = [])),
     responses((status = 200, description = "Every type.", body = [CredentialTypeView])),
 )]
 pub(crate) async fn list(_caller: VerifiedCaller) -> Response {
@@ -91,7 +91,7 @@ pub(crate) async fn list(_caller: VerifiedCaller) -> Response {
 #[utoipa::path(
     get, path = "/api/credential-types/{type}", tag = "Credential types",
     operation_id = "readCredentialType",
-    security(("session" = [])),
+    security(("session" = []), ("token" = [])),
     params(("type" = String, Path, description = "Id of the type, such as `OPENAI`.")),
     responses((status = 200, description = "The type.", body = CredentialTypeView)),
 )]

@@ -82,7 +82,7 @@ pub(crate) struct CensusLineSchema {
 /// For administrators of the instance. No key is in it.
 #[utoipa::path(
     get, path = "/api/keys", tag = "Keys", operation_id = "keyStatus",
-    security(("session" = [])),
+    security(("session" = []), ("token" = [])),
     responses((status = 200, description = "The state of the keys.", body = KeyStatusSchema)),
 )]
 pub(crate) async fn status(

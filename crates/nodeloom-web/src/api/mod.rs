@@ -8,6 +8,7 @@ mod key;
 mod precondition;
 mod session;
 mod setup;
+mod token;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -33,6 +34,8 @@ pub(crate) fn router() -> OpenApiRouter<WebState> {
         .routes(routes!(credential::reveal))
         .routes(routes!(credential_type::list))
         .routes(routes!(credential_type::read))
+        .routes(routes!(token::list, token::create))
+        .routes(routes!(token::revoke))
         .routes(routes!(key::status))
         .routes(routes!(audit::verify))
         .routes(routes!(ops::openapi_json))
