@@ -520,3 +520,42 @@ fn a_type_that_contradicts_itself_is_refused() {
         assert!(refused.contains(why), "{from} -> {to}: {refused}");
     }
 }
+
+#[test]
+fn the_example_of_the_documentation_is_a_good_type() {
+    let page = include_str!("../../../../docs/adding-a-credential-type.md");
+    let (_, rest) = page.split_once("```toml\n").unwrap();
+    let (text, _) = rest.split_once("```").unwrap();
+    let kind = parse_type(text).unwrap();
+    assert_eq!(kind.id, "ACME");
+    let base = kind.base_url(&kind.example).unwrap();
+    assert_eq!(base.as_deref(), Some("https://north.api.acme.example/v2"));
+}
+
+#[test]
+fn the_documentation_names_every_category_kind_and_place() {
+    let page = include_str!("../../../../docs/adding-a-credential-type.md");
+    for kind in list_types() {
+        let category = serde_json::to_value(kind.category).unwrap();
+        assert!(page.contains(&format!("`{}`", category.as_str().unwrap())));
+        for test in &kind.tests {
+            let word = test.by.word();
+            assert!(page.contains(&format!("`by.{word}")) || page.contains(&format!("`{word}`")));
+        }
+    }
+    for place in [
+        "header",
+        "bearer",
+        "basic",
+        "query",
+        "path",
+        "body",
+        "url",
+        "aws-sigv4",
+        "google-service-account",
+        "client-credentials",
+        "none",
+    ] {
+        assert!(page.contains(&format!("| `place.{place}` |")), "{place}");
+    }
+}
