@@ -137,6 +137,10 @@ impl App {
         self.0.sink.as_ref()
     }
 
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.0.clock.now()
     }

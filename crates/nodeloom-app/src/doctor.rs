@@ -79,6 +79,7 @@ pub struct UnopenedValue {
 #[derive(Default)]
 struct Expected {
     generations: HashMap<CredentialId, u64>,
+    homes: HashMap<CredentialId, TeamId>,
     roles: BTreeMap<(UserId, TeamId), String>,
     /// The beginning of the trail was removed: what it does not know may be older.
     is_pruned: bool,
@@ -311,6 +312,9 @@ impl Expected {
                     detail["generation"].as_u64(),
                 ) {
                     self.generations.insert(id, generation);
+                    if let Some(team) = row.team_id {
+                        self.homes.insert(id, team);
+                    }
                 }
             }
             "credential.delete" => {
@@ -318,7 +322,23 @@ impl Expected {
                     self.generations.remove(&id);
                 }
             }
-            "membership.create" => {
+            "team.delete" => {
+                self.roles.retain(|(_, team), _| Some(*team) != row.team_id);
+                let homes = &self.homes;
+                self.generations
+                    .retain(|id, _| row.team_id.is_none() || homes.get(id).copied() != row.team_id);
+            }
+            "member.remove" => {
+                if let (Ok(user), Some(team)) = (UserId::try_from(target), row.team_id) {
+                    self.roles.remove(&(user, team));
+                }
+            }
+            "user.delete" => {
+                if let Ok(user) = UserId::try_from(target) {
+                    self.roles.retain(|(member, _), _| *member != user);
+                }
+            }
+            "membership.create" | "member.grant" => {
                 if let (Ok(user), Some(team), Some(role)) = (
                     UserId::try_from(target),
                     row.team_id,

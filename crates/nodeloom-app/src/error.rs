@@ -39,6 +39,21 @@ pub enum AppError {
         /// The name, as it would be stored.
         name: String,
     },
+    /// Another team of the instance has that name.
+    #[error("there is already a team named \"{name}\"")]
+    TeamNameTaken {
+        /// The name, as it would be stored.
+        name: String,
+    },
+    /// Somebody must stay who can administer it.
+    #[error("this would leave {of} without an active administrator; make somebody else one first")]
+    LastAdmin {
+        /// The instance, or the names of the teams.
+        of: String,
+    },
+    /// An instance has at least one team.
+    #[error("this is the last team; make another one first")]
+    LastTeam,
     /// The record changed since the caller read it.
     #[error("the record has changed since it was read; it is now at revision {current}")]
     Stale {

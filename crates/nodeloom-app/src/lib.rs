@@ -8,6 +8,7 @@ mod ctx;
 mod doctor;
 mod error;
 mod keys;
+mod member;
 pub mod password;
 mod session;
 mod set_up;
@@ -29,6 +30,7 @@ pub use ctx::{Ctx, Who};
 pub use doctor::{DoctorReport, UnopenedValue};
 pub use error::AppError;
 pub use keys::{CensusLine, DataKeyStatus, KeyStatus, RootStatus};
+pub use member::MemberView;
 pub use session::{Me, MyTeam, SessionToken, SessionView, SignedIn};
 pub use set_up::NewAdmin;
 pub use sso::{
@@ -36,5 +38,5 @@ pub use sso::{
     SingleSignOnRules,
 };
 pub use start::{KeyRefusal, KnownRoot, OpenError, Verdict, judge};
-pub use team::TeamView;
+pub use team::{TeamDeletion, TeamView};
 pub use token::{ApiToken, MadeToken, NewToken, TokenView};

@@ -31,6 +31,19 @@ impl Role {
         Self::Admin,
     ];
 
+    /// Whether this role may do all that `other` may: a change to one that does not is a
+    /// loss.
+    #[must_use]
+    pub const fn includes(self, other: Self) -> bool {
+        match self {
+            Self::Admin => true,
+            Self::Builder => matches!(other, Self::Builder | Self::Operator | Self::Viewer),
+            Self::Operator => matches!(other, Self::Operator | Self::Viewer),
+            Self::Auditor => matches!(other, Self::Auditor | Self::Viewer),
+            Self::Viewer => matches!(other, Self::Viewer),
+        }
+    }
+
     /// The name used in the API and in storage.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -158,6 +158,24 @@ impl Engine {
         })
     }
 
+    /// Takes deleted rows out of the files; see `Store::scrub`. `vacuum` is for PostgreSQL,
+    /// which runs it outside of any transaction.
+    pub(crate) async fn scrub(&self, vacuum: &'static str) -> Result<bool, StoreError> {
+        match self {
+            Self::Lite { writer, .. } => {
+                let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+                    .fetch_one(writer)
+                    .await?;
+                // The first column says whether a reader was in the way.
+                Ok(row.try_get::<i64, _>(0)? == 0)
+            }
+            Self::Pg(pool) => {
+                sqlx::raw_sql(vacuum).execute(pool).await?;
+                Ok(true)
+            }
+        }
+    }
+
     pub(crate) async fn close(&self) {
         match self {
             Self::Lite { writer, reader } => {

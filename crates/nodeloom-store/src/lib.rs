@@ -24,6 +24,7 @@ mod session;
 mod store;
 mod survey;
 mod target;
+mod team;
 mod throttle;
 mod token;
 
@@ -46,4 +47,5 @@ pub use session::{SessionRow, SessionWithUser};
 pub use store::{Store, Tx};
 pub use survey::{SchemaState, Survey};
 pub use target::{Access, DatabaseUrl, Options, Target};
+pub use team::{EmptiedTeam, MemberRow};
 pub use token::{TokenRow, TokenWithOwner};

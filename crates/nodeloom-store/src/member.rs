@@ -252,12 +252,14 @@ reads!(Store,);
 reads!(Tx, mut);
 
 impl Tx {
-    /// Adds a team. Permit: setting the instance up.
+    /// Adds a team. Permit: setting the instance up, or making teams.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when a team has that id or name.
     pub async fn insert_team(&mut self, permit: &Permit, team: &TeamRow) -> Result<(), StoreError> {
-        require(permit.covers_instance(Action::InstanceSetUp), "a new team")?;
+        let covered = permit.covers_instance(Action::InstanceSetUp)
+            || permit.covers_instance(Action::TeamCreate);
+        require(covered, "a new team")?;
         const SQL: &str = "INSERT INTO teams (id, name, created_at) VALUES ($1, $2, $3)";
         let params = [
             (&team.id).into(),
@@ -299,7 +301,9 @@ impl Tx {
         self.execute(SQL, &params).await.map(drop)
     }
 
-    /// Puts a person into a team. Permit: setting the instance up, or provisioning that person.
+    /// Puts a person into a team. Permit: setting the instance up, provisioning that person,
+    /// making teams (for the maker's own place), granting roles in this team, or an invitation
+    /// into it.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when the person is a member already, or when person or team
@@ -310,7 +314,10 @@ impl Tx {
         membership: &MembershipRow,
     ) -> Result<(), StoreError> {
         let covered = permit.covers_instance(Action::InstanceSetUp)
-            || permit.covers_user(Action::UserProvision, membership.user_id);
+            || permit.covers_user(Action::UserProvision, membership.user_id)
+            || permit.covers_instance(Action::TeamCreate)
+            || permit.covers_team(Action::MemberGrant, membership.team_id)
+            || permit.covers_team(Action::InvitationAccept, membership.team_id);
         require(covered, "a new membership")?;
         const SQL: &str = "INSERT INTO memberships (user_id, team_id, role, created_at) \
              VALUES ($1, $2, $3, $4)";

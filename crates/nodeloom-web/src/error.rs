@@ -197,6 +197,25 @@ impl From<AppError> for Problem {
                 "Another credential of the team has this name. Choose another one.",
             )
             .with_field("name", "unique", "must be unique in the team"),
+            AppError::TeamNameTaken { .. } => Self::new(
+                StatusCode::CONFLICT,
+                "NAME_TAKEN",
+                "Another team has this name. Choose another one.",
+            )
+            .with_field("name", "unique", "must be unique in the instance"),
+            AppError::LastAdmin { of } => Self::new(
+                StatusCode::CONFLICT,
+                "LAST_ADMIN",
+                format!(
+                    "This would leave {of} without an active administrator. Make somebody else \
+                     one first."
+                ),
+            ),
+            AppError::LastTeam => Self::new(
+                StatusCode::CONFLICT,
+                "LAST_TEAM",
+                "This is the last team of the instance. Make another one first.",
+            ),
             AppError::Stale { current } => Self::new(
                 StatusCode::PRECONDITION_FAILED,
                 "STALE",
@@ -475,6 +494,12 @@ mod tests {
                 AppError::NameTaken { name: "x".into() },
                 (409, "NAME_TAKEN"),
             ),
+            (
+                AppError::TeamNameTaken { name: "x".into() },
+                (409, "NAME_TAKEN"),
+            ),
+            (AppError::LastAdmin { of: "x".into() }, (409, "LAST_ADMIN")),
+            (AppError::LastTeam, (409, "LAST_TEAM")),
             (AppError::Stale { current: 4 }, (412, "STALE")),
             (
                 AppError::TooLarge { max_bytes: 9 },

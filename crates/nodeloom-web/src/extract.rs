@@ -132,6 +132,22 @@ impl<K> FromRequestParts<WebState> for PathId<K> {
     }
 }
 
+/// The two ids in a path.
+pub(crate) struct PathIds<A, B>(pub(crate) Id<A>, pub(crate) Id<B>);
+
+impl<A, B> FromRequestParts<WebState> for PathIds<A, B> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, web: &WebState) -> Result<Self, Problem> {
+        let texts = Path::<(String, String)>::from_request_parts(parts, web).await;
+        let Path((first, second)) = texts.map_err(|_| Problem::not_found())?;
+        match (first.parse(), second.parse()) {
+            (Ok(first), Ok(second)) => Ok(Self(first, second)),
+            _ => Err(Problem::not_found()),
+        }
+    }
+}
+
 /// The text in a path.
 pub(crate) struct PathText(pub(crate) String);
 

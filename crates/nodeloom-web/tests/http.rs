@@ -601,3 +601,80 @@ async fn every_answer_tells_the_rate_and_too_many_are_refused() {
     assert_eq!(probe.status, 200, "a probe is never refused");
     assert_eq!(probe.header("x-ratelimit-limit"), "");
 }
+
+#[tokio::test]
+async fn a_team_is_made_filled_and_deleted() {
+    let world = world().await;
+    let (cookie, default) = world.sign_in().await;
+    let send = async |method: &str, path: &str, body: Value| {
+        world.change(method, path, &cookie, &body).await
+    };
+    let made = send("POST", "/api/teams", json!({"name": "Payments"})).await;
+    assert_eq!(made.status, 201);
+    let id = made.json()["id"].as_str().unwrap().to_owned();
+    let path = format!("/api/teams/{id}");
+    assert_eq!(made.header("location"), path);
+    let taken = send("POST", "/api/teams", json!({"name": "Payments"})).await;
+    assert_eq!(taken.refusal(409), "NAME_TAKEN");
+    let odd = send("POST", "/api/teams", json!({"name": "x", "owner": 1})).await;
+    assert_eq!(odd.rules(), [("owner".into(), "unknown".into())]);
+    assert_eq!(
+        world
+            .get("/api/teams", &cookie)
+            .await
+            .json()
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+    let renamed = send("PATCH", &path, json!({"name": "Billing"})).await;
+    assert_eq!(
+        (renamed.status, &renamed.json()["name"]),
+        (200, &json!("Billing"))
+    );
+    assert_eq!(world.get(&path, &cookie).await.json()["name"], "Billing");
+    assert_eq!(world.get(&path, "").await.refusal(401), "UNAUTHENTICATED");
+
+    let members = world.get(&format!("{path}/members"), &cookie).await.json();
+    assert_eq!(
+        (&members[0]["role"], &members[0]["active"]),
+        (&json!("ADMIN"), &json!(true))
+    );
+    let place = format!("{path}/members/{}", members[0]["userId"].as_str().unwrap());
+    let lowered = send("PUT", &place, json!({"role": "VIEWER"})).await;
+    assert_eq!(lowered.refusal(409), "LAST_ADMIN");
+    let odd = send("PUT", &place, json!({"role": "admin"})).await;
+    assert_eq!(odd.rules(), [("role".into(), "one-of".into())]);
+    assert_eq!(
+        send("DELETE", &place, json!({})).await.refusal(409),
+        "LAST_ADMIN"
+    );
+    let nowhere = format!("{path}/members/nobody");
+    assert_eq!(
+        send("DELETE", &nowhere, json!({})).await.refusal(404),
+        "NOT_FOUND"
+    );
+
+    let wrong = send("DELETE", &path, json!({"confirm": "Payments"})).await;
+    assert_eq!(wrong.rules(), [("confirm".into(), "match".into())]);
+    let gone = send("DELETE", &path, json!({"confirm": "Billing"})).await;
+    assert_eq!((gone.status, &gone.json()["keys"]), (200, &json!(1)));
+    assert!(gone.json()["notice"].as_str().unwrap().contains("root key"));
+    // Its members were signed out, whoever deleted it among them.
+    assert_eq!(
+        world.get(&path, &cookie).await.refusal(401),
+        "UNAUTHENTICATED"
+    );
+    let (cookie, _) = world.sign_in().await;
+    assert_eq!(world.get(&path, &cookie).await.refusal(404), "NOT_FOUND");
+    let last = world
+        .change(
+            "DELETE",
+            &format!("/api/teams/{default}"),
+            &cookie,
+            &json!({"confirm": "Default"}),
+        )
+        .await;
+    assert_eq!(last.refusal(409), "LAST_TEAM");
+}

@@ -87,6 +87,11 @@ fn body(operation: &str, target: &Aim<'_>) -> Option<Value> {
         "createToken" => json!({"name": "ci", "teamId": target.team, "role": "VIEWER"}),
         "updateCredential" => json!({"name": "Renamed"}),
         "revealCredential" => json!({"reason": "the sweep"}),
+        "createTeam" => json!({"name": "Made"}),
+        "updateTeam" => json!({"name": "Default"}),
+        // Nobody deletes the team that all others are asked about.
+        "deleteTeam" => json!({"confirm": "another name"}),
+        "grantMember" => json!({"role": "VIEWER"}),
         _ => return None,
     })
 }

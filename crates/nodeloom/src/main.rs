@@ -56,6 +56,9 @@ enum Command {
     /// Keep credentials: add, list, show, set, remove
     #[command(subcommand)]
     Credential(command::credential::Credential),
+    /// Keep teams and their members: list, create, rename, delete, grant, remove
+    #[command(subcommand)]
+    Team(command::team::Team),
     /// Check everything: key, schema, values, audit chain, file modes
     #[command(after_help = command::doctor::EXAMPLES)]
     Doctor(command::doctor::Doctor),
@@ -107,6 +110,7 @@ fn run(cli: Cli, environment: Environment) -> Outcome {
         Command::Serve(flags) => serve::run(environment, &common, &flags),
         Command::Key(command) => command.run(environment, &common),
         Command::Credential(command) => command.run(environment, &common),
+        Command::Team(command) => command.run(environment, &common),
         Command::Doctor(command) => command.run(environment, &common),
         Command::Migrate(command) => command.run(environment, &common),
         Command::Audit(command) => command.run(environment, &common),

@@ -5,7 +5,7 @@ mod birth;
 
 mod status;
 
-pub(crate) use birth::{instance as birth_instance, system};
+pub(crate) use birth::{data_key, instance as birth_instance, system};
 pub(crate) use status::hex;
 
 pub use status::{CensusLine, DataKeyStatus, KeyStatus, RootStatus};
@@ -106,6 +106,18 @@ impl Keys {
 
     pub(crate) fn root_id(&self) -> RootId {
         self.root.id()
+    }
+
+    pub(crate) const fn root(&self) -> &RootKey {
+        &self.root
+    }
+
+    /// Drops the keys of a team that is gone.
+    pub(crate) fn forget(&self, ids: &[KeyId]) {
+        let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
+        for id in ids {
+            ring.remove(*id);
+        }
     }
 
     /// The key that new tags are made with.

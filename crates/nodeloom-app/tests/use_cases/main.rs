@@ -19,5 +19,6 @@ mod set_up;
 mod sign_in;
 mod sso;
 mod start;
+mod team;
 mod token;
 mod transplant;

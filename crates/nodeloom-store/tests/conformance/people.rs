@@ -17,6 +17,7 @@ on_both!(
     failures_are_counted_in_a_window,
     processes,
     odd_texts,
+    a_team_is_changed_by_its_own_permits_alone,
 );
 
 async fn people_and_teams(db: Db) {
@@ -334,4 +335,61 @@ async fn odd_texts(db: Db) {
         let error = tx.insert_user(&admin, &row).await.unwrap_err();
         assert!(!format!("{error:?}{error}").contains("secret"));
     }
+}
+
+async fn a_team_is_changed_by_its_own_permits_alone(db: Db) {
+    let world = World::new(db).await;
+    let (store, team, user) = (&world.store, world.team, world.user);
+    let other = TeamId::generate(NOW);
+    let grant = may(Action::MemberGrant, Resource::Team(team));
+    let elsewhere = may(Action::MemberGrant, Resource::Team(other));
+    let removal = may(Action::MemberRemove, Resource::Team(team));
+    let deletion = may(Action::TeamDelete, Resource::Team(team));
+    let mut tx = store.begin().await.unwrap();
+    for refused in [
+        tx.set_role(&elsewhere, team, user, Role::Viewer)
+            .await
+            .map(drop),
+        tx.set_role(&removal, team, user, Role::Viewer)
+            .await
+            .map(drop),
+        tx.delete_membership(&grant, team, user, NOW)
+            .await
+            .map(drop),
+        tx.rename_team(&grant, team, "x", NOW).await.map(drop),
+        tx.delete_team(&grant, team, NOW).await.map(drop),
+    ] {
+        assert!(matches!(refused, Err(StoreError::PermitMismatch(_))));
+    }
+    assert_eq!(tx.other_admins(team, user).await.unwrap(), 0);
+    assert_eq!(
+        tx.other_admins(team, UserId::generate(NOW)).await.unwrap(),
+        1
+    );
+    assert!(tx.set_role(&grant, team, user, Role::Viewer).await.unwrap());
+    let membership = tx.find_membership(team, user).await.unwrap().unwrap();
+    assert_eq!(membership.role, Role::Viewer);
+    tx.commit(&event("member.grant"), &world.chain)
+        .await
+        .unwrap();
+    let members = store.members_of(team).await.unwrap();
+    assert_eq!((members[0].user_id, members[0].role), (user, Role::Viewer));
+
+    world.add("Mail").await;
+    let mut tx = store.begin().await.unwrap();
+    assert_eq!(tx.lock_team(team).await.unwrap().unwrap().name, "Default");
+    let gone = tx.delete_team(&deletion, team, NOW).await.unwrap();
+    assert_eq!(
+        (gone.credentials, gone.values, gone.keys, gone.members),
+        (1, 1, 1, 1)
+    );
+    assert!(tx.lock_team(team).await.unwrap().is_none());
+    tx.commit(&event("team.delete"), &world.chain)
+        .await
+        .unwrap();
+    assert!(store.scrub().await.unwrap());
+    assert!(store.find_team(team).await.unwrap().is_none());
+    assert!(store.list_teams().await.unwrap().is_empty());
+    assert!(store.slots_of(world.seal).await.unwrap().is_empty());
+    assert!(!store.slots_of(world.index).await.unwrap().is_empty());
 }

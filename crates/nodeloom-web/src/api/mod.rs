@@ -8,6 +8,7 @@ mod key;
 mod precondition;
 mod session;
 mod setup;
+mod team;
 mod token;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -32,6 +33,10 @@ pub(crate) fn router() -> OpenApiRouter<WebState> {
             credential::delete
         ))
         .routes(routes!(credential::reveal))
+        .routes(routes!(team::list, team::create))
+        .routes(routes!(team::read, team::update, team::delete))
+        .routes(routes!(team::members))
+        .routes(routes!(team::grant, team::remove))
         .routes(routes!(credential_type::list))
         .routes(routes!(credential_type::read))
         .routes(routes!(token::list, token::create))

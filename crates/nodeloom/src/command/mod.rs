@@ -5,6 +5,7 @@ pub(crate) mod credential;
 pub(crate) mod doctor;
 pub(crate) mod key;
 pub(crate) mod migrate;
+pub(crate) mod team;
 
 use nodeloom_app::{App, AppError, Ctx, Who};
 use nodeloom_domain::policy::Denied;
