@@ -15,7 +15,9 @@ pub mod guard;
 pub mod http;
 mod outbound;
 pub mod placement;
+pub mod probe;
 mod trust;
+mod wire;
 
 pub use outbound::{ConnectError, Limits, Outbound};
 pub use trust::{Trust, TrustError, Verify};
