@@ -10,7 +10,7 @@ fn every_form_of_a_secret_is_covered() {
     let redactor = Redactor::of([SECRET]);
     let encoded = [
         SECRET.to_owned(),
-        SECRET.to_uppercase(),
+        SECRET.to_ascii_uppercase(),
         "Pa55%2Fw%C3%B6rd%2B%20%26%22x%22%3D%3F".into(),
         "pa55%2fw%c3%b6rd%2b+%26%22x%22%3d%3f".into(),
         "Pa55/w%C3%B6rd+%20&%22x%22=?".into(),
