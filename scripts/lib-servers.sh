@@ -94,17 +94,9 @@ start_sign_in_postgres() {
         cd "$servers_home"
         "${servers_as[@]}" "$bin/initdb" -D "$data" -U postgres --auth=reject --encoding=UTF8 \
             --no-locale --no-sync
-        "${servers_as[@]}" "$bin/postgres" --single -D "$data" postgres <<SQL
-CREATE DATABASE app
-SET password_encryption = 'md5'; CREATE ROLE md5 LOGIN PASSWORD '$servers_password'
-CREATE ROLE scram LOGIN PASSWORD '$servers_password'
-CREATE ROLE clear LOGIN PASSWORD '$servers_password'
-CREATE ROLE only_tls LOGIN PASSWORD '$servers_password'
-CREATE ROLE only_plain LOGIN PASSWORD '$servers_password'
-CREATE ROLE barred LOGIN PASSWORD '$servers_password'
-SQL
     ) >"$servers_home/postgres.log" 2>&1 || { cat "$servers_home/postgres.log" >&2; fail "initdb failed"; }
     cat >"$data/pg_hba.conf" <<'HBA'
+host      all postgres   127.0.0.1/32 trust
 host      all scram      127.0.0.1/32 scram-sha-256
 host      all md5        127.0.0.1/32 md5
 host      all clear      127.0.0.1/32 password
@@ -116,6 +108,17 @@ HBA
         -c unix_socket_directories= -c fsync=off -c ssl=on \
         -c ssl_cert_file="$servers_home/tls/server.pem" -c ssl_key_file="$servers_home/tls/server.key"
     servers_wait postgres "$port"
+    PGCLIENTENCODING=UTF8 "$bin/psql" --quiet --no-psqlrc --set ON_ERROR_STOP=1 \
+        "host=127.0.0.1 port=$port user=postgres dbname=postgres" <<SQL
+CREATE DATABASE app;
+CREATE ROLE scram LOGIN PASSWORD '$servers_password';
+CREATE ROLE clear LOGIN PASSWORD '$servers_password';
+CREATE ROLE only_tls LOGIN PASSWORD '$servers_password';
+CREATE ROLE only_plain LOGIN PASSWORD '$servers_password';
+CREATE ROLE barred LOGIN PASSWORD '$servers_password';
+SET password_encryption = 'md5';
+CREATE ROLE md5 LOGIN PASSWORD '$servers_password';
+SQL
     export NODELOOM_TEST_SIGN_IN_POSTGRES=127.0.0.1:$port
 }
 

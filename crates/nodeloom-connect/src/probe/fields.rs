@@ -13,10 +13,7 @@ pub(super) struct Fields<'a> {
 impl Fields<'_> {
     /// A text, if there is one.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
-        match self.data.get(name) {
-            Some(value) => value.as_str(),
-            None => self.kind.field(name)?.default.as_ref()?.as_str(),
-        }
+        self.kind.value(self.data, name)?.as_str()
     }
 
     /// A text that a test cannot do without.
@@ -26,24 +23,12 @@ impl Fields<'_> {
     }
 
     pub(super) fn number(&self, name: &str) -> Option<u64> {
-        match self.data.get(name) {
-            Some(value) => value.as_u64(),
-            None => {
-                let default = self.kind.field(name)?.default.as_ref()?;
-                default.as_integer()?.try_into().ok()
-            }
-        }
+        self.kind.value(self.data, name)?.as_u64()
     }
 
     pub(super) fn flag(&self, name: &str) -> bool {
-        match self.data.get(name) {
-            Some(value) => value.as_bool().unwrap_or_default(),
-            None => self
-                .kind
-                .field(name)
-                .and_then(|field| field.default.as_ref()?.as_bool())
-                .unwrap_or_default(),
-        }
+        let value = self.kind.value(self.data, name);
+        value.and_then(Value::as_bool).unwrap_or_default()
     }
 
     /// Host and port.

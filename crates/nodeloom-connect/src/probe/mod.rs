@@ -12,7 +12,7 @@ mod redis;
 mod smtp;
 mod tls_mode;
 
-use nodeloom_domain::credential_type::CredentialType;
+use nodeloom_domain::credential_type::{By, CredentialType, Protocol};
 use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout};
 
@@ -51,17 +51,19 @@ async fn sign_in(
     data: &Map<String, Value>,
 ) -> Result<Success, Stop> {
     let fields = Fields { kind, data };
-    match kind.id.as_str() {
-        "POSTGRESQL" => postgres::sign_in(outbound, &fields).await,
-        "MYSQL" => mysql::sign_in(outbound, &fields).await,
-        "REDIS" => redis::sign_in(outbound, &fields).await,
-        "SMTP" => smtp::sign_in(outbound, &fields).await,
-        _ => Err(Stop::new(
-            TestCode::Unsupported,
-            format!(
-                "credentials of the type {} have no connection test",
-                kind.name
-            ),
-        )),
+    let unsupported = |why: &str| Err(Stop::new(TestCode::Unsupported, why));
+    match kind.test(data).map(|test| &test.by) {
+        Some(By::Protocol(Protocol::Postgresql)) => postgres::sign_in(outbound, &fields).await,
+        Some(By::Protocol(Protocol::Mysql)) => mysql::sign_in(outbound, &fields).await,
+        Some(By::Protocol(Protocol::Redis)) => redis::sign_in(outbound, &fields).await,
+        Some(By::Protocol(Protocol::Smtp)) => smtp::sign_in(outbound, &fields).await,
+        Some(By::Protocol(Protocol::Mongodb)) => {
+            unsupported("this version has no connection test by MongoDB's protocol")
+        }
+        Some(By::Http(_) | By::Token {}) => {
+            unsupported("this version has no connection test by HTTP")
+        }
+        Some(By::None { reason }) => unsupported(reason),
+        None => unsupported("a credential with these fields has no connection test"),
     }
 }

@@ -106,7 +106,7 @@ pub(super) async fn sign_in(outbound: &Outbound, fields: &Fields<'_>) -> Result<
     link.turn = 0;
     // COM_QUIT; the sign-in is done, whether it arrives changes nothing.
     drop(link.send(&[1]).await);
-    Ok(Success(format!(
+    Ok(Success::signed_in(format!(
         "signed in to {} as {user}, {}",
         greeting.product(),
         mode.describe(is_tls)

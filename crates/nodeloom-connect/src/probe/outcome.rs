@@ -38,6 +38,8 @@ impl TestStatus {
 pub enum TestCode {
     /// Accepted.
     SignedIn,
+    /// The server answers, and the credential has nothing to sign in with.
+    Reached,
     /// The guard does not let the connection pass.
     AddressRefused,
     /// The host has no address.
@@ -74,6 +76,7 @@ impl TestCode {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::SignedIn => "signed-in",
+            Self::Reached => "reached",
             Self::AddressRefused => "address-refused",
             Self::HostNotFound => "host-not-found",
             Self::NoConnection => "no-connection",
@@ -93,7 +96,7 @@ impl TestCode {
 
     const fn status(self) -> TestStatus {
         match self {
-            Self::SignedIn => TestStatus::Ok,
+            Self::SignedIn | Self::Reached => TestStatus::Ok,
             Self::AddressRefused => TestStatus::Refused,
             Self::Unsupported => TestStatus::Unsupported,
             _ => TestStatus::Failed,
@@ -121,7 +124,7 @@ impl TestOutcome {
         duration: Duration,
     ) -> Self {
         let stop = match result {
-            Ok(success) => Stop::new(TestCode::SignedIn, success.0),
+            Ok(success) => Stop::new(success.code, success.text),
             Err(stop) => stop,
         };
         let said = stop.said.as_deref().and_then(|said| redactor.foreign(said));
@@ -139,7 +142,22 @@ impl TestOutcome {
 }
 
 /// What a test that succeeded says.
-pub(super) struct Success(pub(super) String);
+pub(super) struct Success {
+    code: TestCode,
+    text: String,
+}
+
+impl Success {
+    pub(super) const fn signed_in(text: String) -> Self {
+        let code = TestCode::SignedIn;
+        Self { code, text }
+    }
+
+    pub(super) const fn reached(text: String) -> Self {
+        let code = TestCode::Reached;
+        Self { code, text }
+    }
+}
 
 /// Why a test ended without success.
 pub(super) struct Stop {

@@ -117,7 +117,7 @@ async fn attempt(
     frontend::terminate(&mut out);
     // The sign-in is done; whether the farewell arrives changes nothing.
     drop(wire.send(&out).await);
-    Ok(Success(format!(
+    Ok(Success::signed_in(format!(
         "signed in to PostgreSQL {} as {user}, {}",
         version.unwrap_or_default(),
         mode.describe(wire.is_tls())

@@ -33,17 +33,16 @@ pub(super) async fn sign_in(outbound: &Outbound, fields: &Fields<'_>) -> Result<
     proceed(&mut wire, &["PING"]).await?;
     drop(command(&mut wire, &["QUIT"]).await);
 
-    let who = match (user, password) {
-        (Some(user), _) => format!("signed in to Redis as {user}"),
-        (None, Some(_)) => "signed in to Redis".to_owned(),
-        (None, None) => "Redis answers, and asks for no password".to_owned(),
-    };
     let how = match (wire.is_tls(), wire.is_private() || password.is_none()) {
         (true, _) => "over TLS, certificate and name checked",
         (false, true) => "without TLS",
         (false, false) => "without TLS: the password crossed the network in the clear",
     };
-    Ok(Success(format!("{who}, {how}")))
+    Ok(match (user, password) {
+        (Some(user), _) => Success::signed_in(format!("signed in to Redis as {user}, {how}")),
+        (None, Some(_)) => Success::signed_in(format!("signed in to Redis, {how}")),
+        (None, None) => Success::reached(format!("Redis answers, and asks for no password, {how}")),
+    })
 }
 
 async fn authenticate(wire: &mut Wire, words: &[&str]) -> Result<(), Stop> {

@@ -17,10 +17,12 @@ const MAX_LINES: usize = 100;
 
 pub(super) async fn sign_in(outbound: &Outbound, fields: &Fields<'_>) -> Result<Success, Stop> {
     let (host, port) = fields.server(587)?;
-    let user = fields.required("username")?;
-    let password = fields.required("password")?;
+    let account = match fields.text("username") {
+        Some(user) => Some((user, fields.required("password")?)),
+        None => None,
+    };
     let security = fields.text("security").unwrap_or("starttls");
-    if [user, password].iter().any(|text| text.contains('\0')) {
+    if account.is_some_and(|(user, password)| user.contains('\0') || password.contains('\0')) {
         let text = "a field of the credential holds a NUL character";
         return Err(Stop::new(TestCode::Data, text));
     }
@@ -48,19 +50,26 @@ pub(super) async fn sign_in(outbound: &Outbound, fields: &Fields<'_>) -> Result<
         // What was offered before TLS counts no longer (RFC 3207, section 4.2).
         offers = hello(&mut wire).await?;
     }
-    authenticate(&mut wire, &offers, user, password).await?;
+    if let Some((user, password)) = account {
+        authenticate(&mut wire, &offers, user, password).await?;
+    }
     drop(wire.send(b"QUIT\r\n").await);
 
-    let how = match (wire.is_tls(), wire.is_private()) {
+    let how = match (wire.is_tls(), wire.is_private() || account.is_none()) {
         (true, _) => "over TLS, certificate and name checked",
         (false, true) => "without TLS",
         (false, false) => {
             "without TLS, as its security says: the password crossed the network in the clear"
         }
     };
-    Ok(Success(format!(
-        "signed in to the SMTP server as {user}, {how}"
-    )))
+    Ok(match account {
+        Some((user, _)) => {
+            Success::signed_in(format!("signed in to the SMTP server as {user}, {how}"))
+        }
+        None => Success::reached(format!(
+            "the SMTP server answers, {how}; the credential has no user name, so there was no sign-in"
+        )),
+    })
 }
 
 /// `EHLO`; returns the lines of what the server offers.

@@ -1,4 +1,5 @@
 //! What the tests share: a guard with a list, and a server that answers from a script.
+#![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -108,5 +109,58 @@ async fn read_request(stream: &mut tokio::net::TcpStream) -> String {
             Ok(0) | Err(_) => return text,
             Ok(count) => read.extend_from_slice(&part[..count]),
         }
+    }
+}
+
+/// A server that says one thing after the other: the first at once where the protocol lets servers
+/// begin (`220`, a greeting of MySQL), each of the rest after something came in. Then it closes.
+pub(crate) struct Talk {
+    address: SocketAddr,
+    seen: Arc<Mutex<Vec<u8>>>,
+    task: JoinHandle<()>,
+}
+
+impl Talk {
+    pub(crate) async fn start(steps: Vec<Vec<u8>>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&seen);
+        let task = tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                for step in &steps {
+                    // A client that has had enough closes first.
+                    drop(stream.write_all(step).await);
+                    let mut part = [0; 4096];
+                    let wait = std::time::Duration::from_millis(500);
+                    if let Ok(Ok(count)) = tokio::time::timeout(wait, stream.read(&mut part)).await
+                    {
+                        log.lock()
+                            .expect("a lock")
+                            .extend_from_slice(&part[..count]);
+                    }
+                }
+            }
+        });
+        Self {
+            address,
+            seen,
+            task,
+        }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// All that came in so far.
+    pub(crate) fn seen(&self) -> String {
+        String::from_utf8_lossy(&self.seen.lock().expect("a lock")).into_owned()
+    }
+}
+
+impl Drop for Talk {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }
