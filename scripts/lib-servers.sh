@@ -88,7 +88,7 @@ start_servers() {
 readonly servers_password='right/Pass+word:1&%é'
 
 start_sign_in_postgres() {
-    local bin port data=$servers_home/postgres
+    local bin port try data=$servers_home/postgres
     bin=$(postgres_bin)
     (
         cd "$servers_home"
@@ -108,6 +108,11 @@ HBA
         -c unix_socket_directories= -c fsync=off -c ssl=on \
         -c ssl_cert_file="$servers_home/tls/server.pem" -c ssl_key_file="$servers_home/tls/server.key"
     servers_wait postgres "$port"
+    # It listens a moment before it lets anyone in.
+    for ((try = 0; try < 300; try++)); do
+        "$bin/pg_isready" -q -h 127.0.0.1 -p "$port" && break
+        sleep 0.1
+    done
     PGCLIENTENCODING=UTF8 "$bin/psql" --quiet --no-psqlrc --set ON_ERROR_STOP=1 \
         "host=127.0.0.1 port=$port user=postgres dbname=postgres" <<SQL
 CREATE DATABASE app;

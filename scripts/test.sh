@@ -14,6 +14,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
 source scripts/lib.sh
+# shellcheck source=scripts/lib-servers.sh
+source scripts/lib-servers.sh
 
 full=
 for argument in "$@"; do
@@ -72,6 +74,7 @@ prepare() {
     [[ -n $(find_chromium) ]] || missing+=(chromium)
     command -v openssl >/dev/null || missing+=(openssl)
     command -v setpriv >/dev/null && command -v prlimit >/dev/null || missing+=(util-linux)
+    mapfile -t -O "${#missing[@]}" missing < <(servers_missing)
     [[ ${#missing[@]} -eq 0 ]] || need_packages "${missing[@]}"
 
     if ! cmp -s scripts/requirements.txt "$tools/requirements.txt"; then
@@ -159,7 +162,7 @@ random_keys() { cargo run --release --locked -p nodeloom-bench -- random-keys --
 
 # --- Run -----------------------------------------------------------------------------------------
 
-trap stop_postgres EXIT
+trap 'stop_servers; stop_postgres' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
@@ -168,6 +171,7 @@ prepare
 start_postgres
 # shellcheck disable=SC2154 # start_postgres sets it
 export NODELOOM_TEST_POSTGRES=$postgres_url
+start_servers
 
 step "format" format
 step "lint" lint
@@ -178,7 +182,7 @@ step "dependencies" dependencies
 step "build" build
 step "generated files" generated_files
 step "documentation examples" doc_tests
-step "tests, SQLite and PostgreSQL" tests
+step "tests, with both databases and the servers of connection tests" tests
 step "API document against the server" contract
 step "browser" browser
 if [[ -n $full ]]; then

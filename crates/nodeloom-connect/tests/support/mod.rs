@@ -132,7 +132,7 @@ impl Talk {
                     // A client that has had enough closes first.
                     drop(stream.write_all(step).await);
                     let mut part = [0; 4096];
-                    let wait = std::time::Duration::from_millis(500);
+                    let wait = std::time::Duration::from_millis(250);
                     if let Ok(Ok(count)) = tokio::time::timeout(wait, stream.read(&mut part)).await
                     {
                         log.lock()
