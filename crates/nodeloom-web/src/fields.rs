@@ -169,6 +169,31 @@ impl Query {
         id
     }
 
+    /// An id that may be absent.
+    pub(crate) fn optional_id<K>(&mut self, name: &str) -> Option<Id<K>> {
+        let text = self.optional_text(name)?;
+        let id = text.parse().ok();
+        if id.is_none() {
+            self.refuse(name, "id", NOT_AN_ID);
+        }
+        id
+    }
+
+    /// A whole number that may be absent.
+    pub(crate) fn optional_number(&mut self, name: &str) -> Option<u64> {
+        let text = self.optional_text(name)?;
+        let number = text.parse().ok();
+        if number.is_none() {
+            self.refuse(name, "range", "must be a whole number of 0 or more");
+        }
+        number
+    }
+
+    /// Says what is wrong with a parameter that was picked.
+    pub(crate) fn refuse(&mut self, name: &str, rule: &str, message: &str) {
+        self.refused.push(name, rule, message);
+    }
+
     /// A whole number from `least` to `most`, or `default` when absent.
     pub(crate) fn number<T>(&mut self, name: &str, default: T, least: T, most: T) -> T
     where

@@ -217,6 +217,40 @@ impl Metrics {
     }
 }
 
+/// Appends what is known of the second place that keeps the audit trail.
+pub(crate) fn write_sink(out: &mut String, sink: &nodeloom_app::SinkState) {
+    let up = u64::from(sink.reachable);
+    for (name, kind, help, value) in [
+        (
+            "nodeloom_audit_sink_up",
+            "gauge",
+            "Whether the audit sink took the last events that it was given.",
+            up,
+        ),
+        (
+            "nodeloom_audit_sink_failures_total",
+            "counter",
+            "Failed attempts to give events to the audit sink.",
+            sink.failures,
+        ),
+        (
+            "nodeloom_audit_sink_delivered_total",
+            "counter",
+            "Events that this process has given to the audit sink.",
+            sink.delivered,
+        ),
+        (
+            "nodeloom_audit_sink_lag_events",
+            "gauge",
+            "Events that the audit sink has not been given yet.",
+            sink.behind,
+        ),
+    ] {
+        describe(out, name, kind, help);
+        let _ = writeln!(out, "{name} {value}");
+    }
+}
+
 fn describe(out: &mut String, name: &str, kind: &str, help: &str) {
     let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }

@@ -77,7 +77,10 @@ pub(crate) async fn metrics(
              Bearer`.",
         ));
     }
-    let text = web.metrics.render(web.settings.version);
+    let mut text = web.metrics.render(web.settings.version);
+    if let Some(sink) = web.app.audit_sink() {
+        crate::metrics::write_sink(&mut text, &sink.state());
+    }
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
 }

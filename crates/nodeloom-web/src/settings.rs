@@ -1,6 +1,6 @@
 //! What the binary decides and this crate obeys.
 
-use std::{fmt, net::SocketAddr, str::FromStr};
+use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
 
 use ipnet::IpNet;
 use nodeloom_crypto::Secret;
@@ -33,6 +33,8 @@ pub struct WebSettings {
     pub version: &'static str,
     /// The bearer token that opens `/metrics` to others than this machine.
     pub metrics_token: Option<Secret<String>>,
+    /// The file with the signed ends of the audit chain.
+    pub audit_anchor: Option<PathBuf>,
     /// How many requests are served.
     pub rate_limits: RateLimits,
 }

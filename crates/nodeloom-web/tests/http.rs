@@ -102,6 +102,7 @@ async fn world_with(rate_limits: nodeloom_web::RateLimits) -> World {
         version: "0.0.0",
         rate_limits,
         metrics_token: Some(Secret::new("metrics".into())),
+        audit_anchor: None,
     };
     World {
         router: nodeloom_web::router(app, settings),

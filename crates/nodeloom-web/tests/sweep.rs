@@ -129,6 +129,7 @@ async fn world() -> World {
         tls: false,
         version: "0.0.0",
         metrics_token: None,
+        audit_anchor: None,
         rate_limits: RateLimits::default(),
     };
     World {

@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
+use nodeloom_app::{SinkSettings, SinkTarget};
 use nodeloom_crypto::Secret;
 use nodeloom_store::Target;
 use nodeloom_web::{PublicOrigin, RateLimits};
@@ -101,6 +103,10 @@ pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     pub(crate) database: Target,
     pub(crate) log: LogSettings,
+    /// A second place that keeps the audit trail.
+    pub(crate) audit_sink: Option<SinkSettings>,
+    /// How many days of the audit trail the server keeps; all of them if nothing is set.
+    pub(crate) audit_retention_days: Option<u32>,
 }
 
 /// The settings of the server.
@@ -258,7 +264,90 @@ impl<'e> Reader<'e> {
             mode,
             database,
             log: self.log(flags),
+            audit_sink: self.audit_sink(),
+            audit_retention_days: self.audit_retention_days(),
             data_dir,
+        }
+    }
+
+    fn audit_sink(&mut self) -> Option<SinkSettings> {
+        const SINK: &str = "AUDIT_SINK";
+        const REQUIRED: &str = "AUDIT_SINK_REQUIRED";
+        const TIMEOUT: &str = "AUDIT_SINK_TIMEOUT";
+        let required = match self.setting(REQUIRED, None).as_deref() {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(_) => {
+                self.refuse(
+                    REQUIRED,
+                    "must be `true` or `false`",
+                    "set it to one of them",
+                );
+                false
+            }
+        };
+        let mut timeout = SinkSettings::DEFAULT_TIMEOUT;
+        if let Some(text) = self.setting(TIMEOUT, None) {
+            match text.parse::<u64>() {
+                Ok(seconds @ 1..=20) => timeout = Duration::from_secs(seconds),
+                _ => self.refuse(
+                    TIMEOUT,
+                    "must be a whole number of seconds from 1 to 20",
+                    "set it like AUDIT_SINK_TIMEOUT=5",
+                ),
+            }
+        }
+        let Some(text) = self.setting(SINK, None) else {
+            if required {
+                self.refuse(
+                    SINK,
+                    &format!("is not set, and {REQUIRED} is: nothing could ever happen"),
+                    format!(
+                        "set {SINK} like file:/var/log/nodeloom/audit.jsonl, or unset {REQUIRED}"
+                    ),
+                );
+            }
+            return None;
+        };
+        // The text is not repeated: someone may have put a password into it.
+        let Ok(target) = text.parse::<SinkTarget>() else {
+            self.refuse(
+                SINK,
+                "names no sink",
+                format!(
+                    "set {SINK} to file:/path, syslog:unix:/dev/log, syslog:udp:host:port or \
+                     syslog:tcp:host:port"
+                ),
+            );
+            return None;
+        };
+        if required && !target.can_be_required() {
+            self.refuse(
+                REQUIRED,
+                "is set, and UDP cannot tell whether anything arrived",
+                format!("set {SINK} to a file or to syslog:tcp:…, or unset {REQUIRED}"),
+            );
+        }
+        Some(SinkSettings {
+            target,
+            required,
+            timeout,
+        })
+    }
+
+    fn audit_retention_days(&mut self) -> Option<u32> {
+        const NAME: &str = "AUDIT_RETENTION_DAYS";
+        let text = self.setting(NAME, None)?;
+        match text.parse::<u32>() {
+            Ok(days @ 1..=36_500) => Some(days),
+            _ => {
+                self.refuse(
+                    NAME,
+                    "must be a whole number of days from 1 to 36500",
+                    format!("set it like {NAME}=730, or unset it to keep everything"),
+                );
+                None
+            }
         }
     }
 

@@ -15,7 +15,7 @@ use nodeloom_web::WebSettings;
 use rustix::process::Signal as SignalNumber;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 
 use crate::config::{CommonFlags, Config, Mode, ServeConfig, ServeFlags, TlsFiles};
 use crate::environment::Environment;
@@ -38,6 +38,8 @@ printed at the first start. Send SIGHUP to read the TLS files again, SIGTERM to 
 /// How long requests under way may take once the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(5 * 60);
+/// The first time is right after the start.
+const RETENTION_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(10 * 60);
 /// How often a waiting set-up link is looked after, and how long it works.
 const LINK_EVERY: Duration = Duration::from_secs(2);
@@ -98,6 +100,7 @@ async fn serve(mut config: ServeConfig, roots: Roots) -> Outcome {
         tls: tls.is_some(),
         version: env!("CARGO_PKG_VERSION"),
         metrics_token: config.metrics_token,
+        audit_anchor: Some(config.common.audit_anchor()),
         rate_limits: config.rate_limits,
     };
     let scheme = if tls.is_some() { "https" } else { "http" };
@@ -118,6 +121,10 @@ async fn serve(mut config: ServeConfig, roots: Roots) -> Outcome {
         let _ = output::line(link);
     }
     let periodic = tokio::spawn(periodic(app.clone(), config.common.clone()));
+    let following = {
+        let app = app.clone();
+        tokio::spawn(async move { app.follow_audit_sink().await })
+    };
 
     let mut ended = None;
     while ended.is_none() {
@@ -139,6 +146,7 @@ async fn serve(mut config: ServeConfig, roots: Roots) -> Outcome {
         }
     }
     periodic.abort();
+    following.abort();
     checkpoint(&app, &config.common).await;
     app.close().await;
     drop(lock);
@@ -413,6 +421,8 @@ async fn periodic(app: App, config: Config) {
     let mut checkpoints = every(CHECKPOINT_EVERY);
     let mut housekeeping = every(HOUSEKEEPING_EVERY);
     let mut links = every(LINK_EVERY);
+    let mut retention = interval(RETENTION_EVERY);
+    retention.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let file = config.set_up_link();
     let mut link_until = file.exists().then(|| Instant::now() + LINK_LIFE);
     loop {
@@ -422,6 +432,9 @@ async fn periodic(app: App, config: Config) {
                 if let Err(error) = app.housekeeping().await {
                     tracing::warn!(error = startup::chain(&error), "housekeeping failed");
                 }
+            }
+            _ = retention.tick(), if config.audit_retention_days.is_some() => {
+                prune(&app, config.audit_retention_days).await;
             }
             _ = links.tick(), if link_until.is_some() => {
                 let is_over = link_until.is_some_and(|until| Instant::now() >= until);
@@ -434,6 +447,23 @@ async fn periodic(app: App, config: Config) {
                 }
             }
         }
+    }
+}
+
+/// Removes the events that are older than the setting keeps them.
+async fn prune(app: &App, days: Option<u32>) {
+    let Some(days) = days else { return };
+    match app.prune_audit_by_age(days).await {
+        Ok(None) => {}
+        Ok(Some(seam)) => tracing::info!(
+            first = seam.first,
+            last = seam.last,
+            "old audit events were removed, and a signed seam stays"
+        ),
+        Err(error) => tracing::error!(
+            error = startup::chain(&error),
+            "old audit events were not removed"
+        ),
     }
 }
 

@@ -7,7 +7,7 @@ mod place;
 use std::fs;
 use std::time::Duration;
 
-use nodeloom_app::{App, KeyRefusal, OpenError, Verdict, judge};
+use nodeloom_app::{App, AuditSink, KeyRefusal, OpenError, Verdict, judge};
 use nodeloom_crypto::{RootKey, Secret, strength};
 use nodeloom_domain::{AuditEventId, Clock, audit::Origin};
 use nodeloom_store::{SCHEMA_VERSION, SchemaState, Store, StoreError, Survey, Target};
@@ -325,7 +325,49 @@ pub(crate) async fn open_app(
     root: RootKey,
     origin: &Origin,
 ) -> Outcome<App> {
-    match Box::pin(App::open(store, root, Clock::system(), origin)).await {
+    let sink = audit_sink(config)?;
+    match Box::pin(App::open_with_sink(
+        store,
+        root,
+        Clock::system(),
+        origin,
+        sink,
+    ))
+    .await
+    {
+        Ok(app) => Ok(app),
+        Err(OpenError::Key(refusal)) => Err(refusal.next_steps().into_iter().fold(
+            Failure::configuration("the key does not fit the data").because(refusal.to_string()),
+            Failure::next_step,
+        )),
+        Err(error) => Err(Failure::configuration(format!(
+            "the instance in {} does not open",
+            config.database
+        ))
+        .because(chain(&error))
+        .next_step("see the log; keep a copy of the database as it is")),
+    }
+}
+
+/// The second place that keeps the audit trail, if one is set.
+fn audit_sink(config: &Config) -> Outcome<Option<AuditSink>> {
+    let Some(settings) = config.audit_sink.clone() else {
+        return Ok(None);
+    };
+    AuditSink::new(settings).map(Some).map_err(|error| {
+        Failure::configuration("the audit sink cannot be set up")
+            .because(plain_reason(&error))
+            .next_step("correct AUDIT_SINK, or unset it")
+    })
+}
+
+/// Opens the instance, or a copy of it, to look at it: nothing is written.
+///
+/// # Errors
+/// As [`database_failure`]; the key does not fit, or there is nothing.
+pub(crate) async fn open_to_read(config: &Config, root: RootKey) -> Outcome<App> {
+    let store = within_limit(config, Store::open_to_read(&config.database)).await?;
+    match App::open_to_read(store, root, Clock::system()).await {
         Ok(app) => Ok(app),
         Err(OpenError::Key(refusal)) => Err(refusal.next_steps().into_iter().fold(
             Failure::configuration("the key does not fit the data").because(refusal.to_string()),

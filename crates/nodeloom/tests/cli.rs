@@ -357,7 +357,10 @@ fn every_command_has_examples_and_every_shell_its_completions() {
         &["credential", "remove"],
         &["doctor"],
         &["migrate"],
+        &["audit", "list"],
+        &["audit", "export"],
         &["audit", "verify"],
+        &["audit", "prune"],
         &["completions"],
         &[],
     ] {

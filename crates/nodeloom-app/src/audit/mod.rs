@@ -61,6 +61,34 @@ impl From<&CheckpointRow> for AuditAnchor {
 }
 
 impl AuditAnchor {
+    /// The lines of a file such as `audit.anchor`. A line that is no anchor, as a crash can leave
+    /// one, counts as an anchor that is not this instance's. Blocks.
+    ///
+    /// # Errors
+    /// The file cannot be read; one that is not there has no lines.
+    pub fn read_file(path: &std::path::Path) -> std::io::Result<Vec<Self>> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let lines = text.lines().filter(|line| !line.trim().is_empty());
+        Ok(lines
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|_| Self::unreadable()))
+            .collect())
+    }
+
+    const fn unreadable() -> Self {
+        Self {
+            sequence: 0,
+            at_micros: 0,
+            mac: String::new(),
+            sign_key_id: String::new(),
+            public_key: String::new(),
+            signature: String::new(),
+        }
+    }
+
     fn checkpoint(&self) -> Option<CheckpointRow> {
         Some(CheckpointRow {
             sequence: self.sequence,

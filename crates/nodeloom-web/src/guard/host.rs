@@ -152,6 +152,7 @@ mod tests {
             tls: false,
             version: "0",
             metrics_token: None,
+            audit_anchor: None,
             rate_limits: crate::settings::RateLimits::default(),
         }
     }

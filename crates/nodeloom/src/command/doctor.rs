@@ -154,6 +154,23 @@ fn print(session: &Session, report: &DoctorReport, files: &[FileFinding]) -> Out
             _ => String::new(),
         }
     ))?;
+    if let Some(sink) = &report.audit_sink {
+        let rule = if sink.required {
+            "nothing happens without it".to_owned()
+        } else {
+            format!("{} events behind", sink.behind)
+        };
+        let trouble = sink
+            .last_error
+            .as_ref()
+            .map_or_else(String::new, |error| format!("; {error}"));
+        output::line(&format!(
+            "{:4} sink      {}: {rule}{}",
+            good(sink.reachable),
+            output::printable(&sink.name),
+            output::printable(&trouble)
+        ))?;
+    }
     output::line(&format!(
         "{:4} files     {}",
         good(files.is_empty()),
