@@ -178,6 +178,13 @@ impl From<AppError> for Problem {
                 "SIGN_IN_REFUSED",
                 "The e-mail address, the password or the code is wrong, or no longer valid.",
             ),
+            AppError::PasswordOff => Self::new(
+                StatusCode::UNAUTHORIZED,
+                "PASSWORD_SIGN_IN_OFF",
+                "People sign in here by single sign-on: open /api/auth/oidc/start in a browser. \
+                 Passwords are for break-glass accounts alone; for one of those, the address or \
+                 the password is wrong.",
+            ),
             AppError::Throttled {
                 retry_after_seconds,
             } => {
@@ -290,7 +297,8 @@ impl From<Denied> for Problem {
                 StatusCode::FORBIDDEN,
                 "REAUTHENTICATION_REQUIRED",
                 "This needs a proof of identity from the last five minutes. Send the password to \
-                 POST /api/auth/reauthenticate, then repeat the request.",
+                 POST /api/auth/reauthenticate, or open /api/auth/oidc/start?reauthenticate=true \
+                 where you sign in by single sign-on; then repeat the request.",
             ),
             Denied::NotForTokens => Self::new(
                 StatusCode::FORBIDDEN,

@@ -477,6 +477,9 @@ async fn every_documented_route_refuses_nobody_and_the_open_ones_are_few() {
     }
     open.sort();
     let wanted = [
+        "get /api/auth/methods",
+        "get /api/auth/oidc/callback",
+        "get /api/auth/oidc/start",
         "get /api/docs",
         "get /api/openapi.json",
         "get /api/setup",

@@ -8,9 +8,11 @@ mod key;
 mod precondition;
 mod session;
 mod setup;
+mod single_sign_on;
 mod team;
 mod token;
 
+pub(crate) use single_sign_on::START;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{openapi, ops, state::WebState};
@@ -23,6 +25,9 @@ pub(crate) fn router() -> OpenApiRouter<WebState> {
         .routes(routes!(auth::me))
         .routes(routes!(auth::refresh))
         .routes(routes!(auth::reauthenticate))
+        .routes(routes!(single_sign_on::methods))
+        .routes(routes!(single_sign_on::start))
+        .routes(routes!(single_sign_on::callback))
         .routes(routes!(session::list))
         .routes(routes!(session::end))
         .routes(routes!(setup::needed, setup::redeem))

@@ -22,7 +22,7 @@ pub(crate) enum Shown {
 
 /// Reads the session cookie. HTTP/2 may split `Cookie` over several lines.
 pub(crate) fn read(headers: &HeaderMap) -> Shown {
-    let mut found = values(headers);
+    let mut found = values(headers, NAME);
     match (found.next(), found.next()) {
         (None, _) => Shown::Nothing,
         (Some(value), None) => Shown::One(
@@ -36,19 +36,23 @@ pub(crate) fn read(headers: &HeaderMap) -> Shown {
 
 /// Whether a cookie of our name is there, whatever its value.
 pub(crate) fn is_present(headers: &HeaderMap) -> bool {
-    values(headers).next().is_some()
+    values(headers, NAME).next().is_some()
 }
 
-fn values(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+/// The values of every cookie of this name.
+pub(super) fn values<'h>(
+    headers: &'h HeaderMap,
+    name: &'static str,
+) -> impl Iterator<Item = &'h [u8]> {
     headers
         .get_all(header::COOKIE)
         .iter()
         .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
-        .filter_map(|pair| {
+        .filter_map(move |pair| {
             let pair = pair.trim_ascii();
             let at = pair.iter().position(|byte| *byte == b'=')?;
-            let (name, value) = pair.split_at(at);
-            (name.trim_ascii() == NAME.as_bytes()).then(|| value[1..].trim_ascii())
+            let (found, value) = pair.split_at(at);
+            (found.trim_ascii() == name.as_bytes()).then(|| value[1..].trim_ascii())
         })
 }
 
@@ -64,7 +68,8 @@ pub(crate) fn clear() -> HeaderValue {
     header_value(&format!("{NAME}={ATTRIBUTES}; Max-Age=0"))
 }
 
-fn header_value(text: &str) -> HeaderValue {
+/// A header that is marked as secret, so that nothing logs it.
+pub(super) fn header_value(text: &str) -> HeaderValue {
     let mut value = HeaderValue::from_str(text).expect("tokens and attributes are ASCII");
     value.set_sensitive(true);
     value

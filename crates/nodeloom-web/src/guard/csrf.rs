@@ -125,7 +125,8 @@ fn proof(headers: &HeaderMap) -> Proof {
     }
 }
 
-fn site(headers: &HeaderMap) -> FetchSite {
+/// Reads `Sec-Fetch-Site`.
+pub(crate) fn site(headers: &HeaderMap) -> FetchSite {
     let mut lines = headers.get_all("sec-fetch-site").iter();
     match (lines.next(), lines.next()) {
         (None, _) => FetchSite::Absent,

@@ -4,6 +4,7 @@
 pub(crate) mod client;
 pub(crate) mod cookie;
 pub(crate) mod csrf;
+pub(crate) mod flow_cookie;
 pub(crate) mod host;
 pub(crate) mod rate;
 pub(crate) mod request_id;

@@ -22,7 +22,8 @@ pub(crate) fn choose(headers: &HeaderMap, clock: &Clock) -> String {
         )
 }
 
-fn is_harmless(text: &str) -> bool {
+/// Whether the text may stand in a header, a log line and a page as it is.
+pub(crate) fn is_harmless(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text
             .bytes()

@@ -4,7 +4,7 @@ use axum::{extract::State, response::Response};
 use maud::html;
 
 use super::layout;
-use crate::{error::Problem, ops, state::WebState};
+use crate::{api::START, error::Problem, ops, state::WebState};
 
 pub(super) async fn page(State(web): State<WebState>) -> Result<Response, Problem> {
     let needed = web.app.needs_set_up().await?;
@@ -28,6 +28,9 @@ pub(super) async fn page(State(web): State<WebState>) -> Result<Response, Proble
                 p {
                     "This instance is set up. In this version you sign in and work over the API, "
                     "or with the " code { "nodeloom" } " command on the server."
+                }
+                @if let Some(rules) = web.app.single_sign_on_rules() {
+                    p { a.button href=(START) { "Sign in with " (rules.name) } }
                 }
                 p { a.button href="/api/docs" { "Read the API documentation" } }
             }

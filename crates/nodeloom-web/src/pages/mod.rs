@@ -5,6 +5,7 @@ mod asset;
 pub(crate) mod docs;
 mod landing;
 mod set_up;
+pub(crate) mod single_sign_on;
 
 use axum::{Router, routing::get};
 use maud::{DOCTYPE, Markup, html};
@@ -12,15 +13,16 @@ use maud::{DOCTYPE, Markup, html};
 use crate::state::WebState;
 
 /// The route patterns of this module, for the counters.
-pub(crate) const PATTERNS: [&str; 3] = ["/", "/setup", "/assets/{name}"];
+pub(crate) const PATTERNS: [&str; 4] = ["/", "/setup", "/assets/{name}", single_sign_on::PROBLEM];
 
 /// The routes of the pages and their files.
 pub(crate) fn router() -> Router<WebState> {
-    let [landing, set_up, assets] = PATTERNS;
+    let [landing, set_up, assets, problem] = PATTERNS;
     Router::new()
         .route(landing, get(landing::page))
         .route(set_up, get(set_up::page))
         .route(assets, get(asset::serve))
+        .route(problem, get(single_sign_on::problem))
 }
 
 /// A whole page around `main`.
