@@ -1,5 +1,8 @@
 //! The settings: every bad one is named with its rule and a remedy, all of them at once.
 
+mod outbound;
+mod single_sign_on;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,6 +16,8 @@ use nodeloom_web::{PublicOrigin, RateLimits};
 
 use crate::environment::Environment;
 use crate::output::{Failure, Outcome};
+pub(crate) use outbound::OutboundConfig;
+pub(crate) use single_sign_on::SingleSignOnConfig;
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
 const DEFAULT_DATA_DIR: &str = "./data";
@@ -118,6 +123,8 @@ pub(crate) struct ServeConfig {
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) metrics_token: Option<Secret<String>>,
+    pub(crate) outbound: OutboundConfig,
+    pub(crate) single_sign_on: Option<SingleSignOnConfig>,
     pub(crate) rate_limits: RateLimits,
     pub(crate) admin_email: Option<String>,
     pub(crate) admin_password: Option<Secret<String>>,
@@ -388,6 +395,8 @@ impl<'e> Reader<'e> {
         let trusted_proxies = self.trusted_proxies(flags);
         let tls = self.tls(flags);
         let metrics_token = self.metrics_token();
+        let outbound = self.outbound();
+        let single_sign_on = self.single_sign_on(base_url.as_ref());
         let rate_limits = self.rate_limits();
         match common.mode {
             _ if !self.is_mode_known => {}
@@ -436,6 +445,8 @@ impl<'e> Reader<'e> {
             trusted_proxies,
             tls,
             metrics_token,
+            outbound,
+            single_sign_on,
             rate_limits,
             admin_email: self.setting("ADMIN_EMAIL", flags.admin_email.as_deref()),
             admin_password: self.secret("ADMIN_PASSWORD"),

@@ -19,10 +19,11 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit};
 const KEY_PREFIX: &[u8] = b"APP_ENCRYPTION_KEY";
 
 /// Other variables whose value is a secret, or contains one.
-const SECRETS: [&[u8]; 3] = [
+const SECRETS: [&[u8]; 4] = [
     b"ADMIN_PASSWORD",
     b"DATABASE_URL",
     b"NODELOOM_METRICS_TOKEN",
+    b"OIDC_CLIENT_SECRET",
 ];
 
 unsafe extern "C" {
@@ -128,6 +129,17 @@ impl<const N: usize> From<[(&str, &str); N]> for Environment {
     }
 }
 
+#[cfg(test)]
+impl Environment {
+    /// Adds variables.
+    pub(crate) fn extend<'a>(&mut self, variables: impl IntoIterator<Item = (&'a str, &'a str)>) {
+        for (name, value) in variables {
+            let value = Secret::new(value.as_bytes().to_vec());
+            self.0.insert(name.into(), value);
+        }
+    }
+}
+
 fn is_secret(name: &OsStr) -> bool {
     name.as_bytes().starts_with(KEY_PREFIX) || SECRETS.contains(&name.as_bytes())
 }
@@ -158,6 +170,7 @@ mod tests {
             "ADMIN_PASSWORD",
             "DATABASE_URL",
             "NODELOOM_METRICS_TOKEN",
+            "OIDC_CLIENT_SECRET",
         ] {
             assert!(is_secret(OsStr::new(name)), "{name}");
         }

@@ -3,6 +3,7 @@
 mod command;
 mod config;
 mod environment;
+mod outbound;
 mod output;
 mod root_source;
 mod serve;

@@ -19,6 +19,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 
 use crate::config::{CommonFlags, Config, Mode, ServeConfig, ServeFlags, TlsFiles};
 use crate::environment::Environment;
+use crate::outbound;
 use crate::output::{self, Exit, Failure, Outcome};
 use crate::root_source::plain_reason;
 use crate::startup::{self, Lock, Roots};
@@ -79,6 +80,7 @@ async fn serve(mut config: ServeConfig, roots: Roots) -> Outcome {
         Some(files) => Some(load_tls(files).await?),
         None => None,
     };
+    let outbound = outbound::open(&config.outbound)?;
     startup::prepare_data_dir(&config.common)?;
     let lock = Lock::take(&config.common.database)?;
     let (listener, address) = listen(config.listen)?;
@@ -86,6 +88,9 @@ async fn serve(mut config: ServeConfig, roots: Roots) -> Outcome {
 
     let origin = startup::origin();
     let app = startup::open_instance(&config.common, judged.root, &origin).await?;
+    if let Some(single_sign_on) = config.single_sign_on.take() {
+        app.use_single_sign_on(outbound::single_sign_on(single_sign_on, &outbound));
+    }
     let link = set_up(&app, &mut config, address).await?;
     checkpoint(&app, &config.common).await;
 

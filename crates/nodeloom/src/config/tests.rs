@@ -109,3 +109,104 @@ fn proxies_are_addresses_or_networks_and_not_everyone() {
     assert!(refusal([("APP_TRUSTED_PROXIES", "0.0.0.0/0")]).contains("every address"));
     assert!(refusal([("APP_TRUSTED_PROXIES", "10.0.0.1,,")]).contains("separated by commas"));
 }
+
+const SINGLE_SIGN_ON: [(&str, &str); 3] = [
+    ("OIDC_ISSUER", "https://id.example.com/realms/main"),
+    ("OIDC_CLIENT_ID", "nodeloom"),
+    ("APP_BASE_URL", "https://vault.example.com"),
+];
+
+/// Single sign-on with these settings besides the three that it needs.
+fn with_single_sign_on<const N: usize>(variables: [(&str, &str); N]) -> Environment {
+    let mut environment = Environment::from(SINGLE_SIGN_ON);
+    environment.extend(variables);
+    environment
+}
+
+#[test]
+fn single_sign_on_needs_three_settings_and_has_careful_defaults() {
+    let config = serve(SINGLE_SIGN_ON).unwrap().single_sign_on.unwrap();
+    let client = &config.client;
+    assert_eq!(client.issuer.as_str(), "https://id.example.com/realms/main");
+    let callback = "https://vault.example.com/api/auth/oidc/callback";
+    assert_eq!(client.redirect_uri.as_str(), callback);
+    assert_eq!(client.scopes.as_str(), "openid email profile");
+    assert!(client.client_secret.is_none());
+    let rules = &config.rules;
+    assert_eq!(rules.name, "id.example.com");
+    assert!(rules.default_role.is_none() && rules.allowed_domains.is_empty());
+    assert!(rules.link_by_email && !rules.only);
+    assert!(serve([]).unwrap().single_sign_on.is_none());
+}
+
+#[test]
+fn single_sign_on_reads_every_setting() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret");
+    std::fs::write(&file, "s3cret with spaces \r\n").unwrap();
+    let environment = with_single_sign_on([
+        ("OIDC_CLIENT_SECRET_FILE", file.to_str().unwrap()),
+        ("OIDC_SCOPES", "openid email groups"),
+        ("OIDC_NAME", "Example\u{202e} ID"),
+        ("OIDC_DEFAULT_ROLE", "BUILDER"),
+        ("OIDC_DEFAULT_TEAM", "Default"),
+        ("OIDC_ALLOWED_DOMAINS", "Example.com, example.org,"),
+        ("OIDC_LINK_BY_EMAIL", "false"),
+        ("OIDC_ONLY", "true"),
+    ]);
+    let flags = (CommonFlags::default(), ServeFlags::default());
+    let config = ServeConfig::read(&environment, &flags.0, &flags.1).unwrap();
+    let config = config.single_sign_on.unwrap();
+    let secret = config.client.client_secret.as_ref().unwrap();
+    assert_eq!(secret.expose(), "s3cret with spaces ");
+    let rules = &config.rules;
+    assert_eq!(
+        (rules.name.as_str(), rules.only, rules.link_by_email),
+        ("Example ID", true, false)
+    );
+    assert_eq!(rules.default_role, Some(nodeloom_domain::Role::Builder));
+    assert_eq!(rules.allowed_domains, ["example.com", "example.org"]);
+    assert!(!format!("{config:?}").contains("s3cret"));
+}
+
+#[test]
+fn bad_settings_of_single_sign_on_are_named() {
+    let text = refusal([
+        ("OIDC_ISSUER", "http://id.example.com"),
+        ("OIDC_CLIENT_SECRET", "a"),
+        ("OIDC_CLIENT_SECRET_FILE", "/nowhere"),
+        ("OIDC_SCOPES", "email"),
+        ("OIDC_DEFAULT_ROLE", "ADMIN"),
+        ("OIDC_ALLOWED_DOMAINS", "@example.com"),
+        ("OIDC_ONLY", "yes"),
+        ("APP_SSRF_ALLOW", "0.0.0.0/0"),
+        ("APP_SSRF_PROTECTION_ENABLED", "no"),
+    ]);
+    for name in [
+        "OIDC_ISSUER must",
+        "OIDC_CLIENT_ID is not set",
+        "OIDC_CLIENT_SECRET and OIDC_CLIENT_SECRET_FILE",
+        "OIDC_SCOPES must",
+        "OIDC_DEFAULT_ROLE must not",
+        "OIDC_ALLOWED_DOMAINS must",
+        "OIDC_ONLY must",
+        "APP_BASE_URL is not set, and OIDC_ISSUER is",
+        "APP_SSRF_ALLOW cannot",
+        "APP_SSRF_PROTECTION_ENABLED must",
+    ] {
+        assert!(text.contains(name), "{name}: {text}");
+    }
+    let text = refusal([("OIDC_ONLY", "true")]);
+    assert!(
+        text.contains("OIDC_ISSUER is not set, and OIDC_ONLY is"),
+        "{text}"
+    );
+    let text = refusal([
+        ("OIDC_CLIENT_SECRET_FILE", "/nowhere/secret"),
+        ("OIDC_ISSUER", "x"),
+    ]);
+    assert!(
+        text.contains("OIDC_CLIENT_SECRET_FILE (/nowhere/secret) cannot be read"),
+        "{text}"
+    );
+}
