@@ -98,7 +98,7 @@ pub(crate) struct MemberRequest {
 /// Your own; every team for an administrator of the instance.
 #[utoipa::path(
     get, path = "/api/teams", tag = "Teams", operation_id = "listTeams",
-    security(("session" = [])),
+    security(("session" = []), ("token" = [])),
     responses((status = 200, description = "The teams, by name.", body = [TeamSchema])),
 )]
 pub(crate) async fn list(
@@ -140,7 +140,7 @@ pub(crate) async fn create(
 /// Read a team
 #[utoipa::path(
     get, path = "/api/teams/{id}", tag = "Teams", operation_id = "readTeam",
-    security(("session" = [])),
+    security(("session" = []), ("token" = [])),
     params(("id" = String, Path, description = "The team's id.", format = Uuid)),
     responses((status = 200, description = "The team.", body = TeamSchema)),
 )]
@@ -155,7 +155,7 @@ pub(crate) async fn read(
 /// Rename a team
 #[utoipa::path(
     patch, path = "/api/teams/{id}", tag = "Teams", operation_id = "updateTeam",
-    security(("session" = [])), request_body = TeamRequest,
+    security(("session" = []), ("token" = [])), request_body = TeamRequest,
     params(("id" = String, Path, description = "The team's id.", format = Uuid)),
     responses(
         (status = 200, description = "Renamed.", body = TeamSchema),
@@ -206,7 +206,7 @@ pub(crate) async fn delete(
 /// List the members of a team
 #[utoipa::path(
     get, path = "/api/teams/{id}/members", tag = "Teams", operation_id = "listMembers",
-    security(("session" = [])),
+    security(("session" = []), ("token" = [])),
     params(("id" = String, Path, description = "The team's id.", format = Uuid)),
     responses((status = 200, description = "The members, by address.", body = [MemberSchema])),
 )]
@@ -224,7 +224,7 @@ pub(crate) async fn members(
 /// sessions end at once. Needs a proof of identity from the last five minutes.
 #[utoipa::path(
     put, path = "/api/teams/{id}/members/{userId}", tag = "Teams", operation_id = "grantMember",
-    security(("session" = [])), request_body = MemberRequest,
+    security(("session" = []), ("token" = [])), request_body = MemberRequest,
     params(
         ("id" = String, Path, description = "The team's id.", format = Uuid),
         ("userId" = String, Path, description = "The person's id.", format = Uuid),
@@ -253,7 +253,7 @@ pub(crate) async fn grant(
 /// The person's sessions end at once, and their API tokens in the team are revoked.
 #[utoipa::path(
     delete, path = "/api/teams/{id}/members/{userId}", tag = "Teams",
-    operation_id = "removeMember", security(("session" = [])),
+    operation_id = "removeMember", security(("session" = []), ("token" = [])),
     params(
         ("id" = String, Path, description = "The team's id.", format = Uuid),
         ("userId" = String, Path, description = "The person's id.", format = Uuid),
