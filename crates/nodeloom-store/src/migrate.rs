@@ -28,7 +28,7 @@ macro_rules! migrations {
 migrations! {
     1 "0001_vault",
     2 "0002_people",
-    4 "0004_audit",
+    3 "0003_audit",
 }
 
 /// The newest schema that this program knows.
@@ -194,9 +194,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_ascend_and_names_begin_with_them() {
-        assert!(MIGRATIONS.is_sorted_by(|a, b| a.version < b.version));
-        for migration in MIGRATIONS {
+    fn versions_count_up_from_one_and_names_begin_with_them() {
+        for (index, migration) in MIGRATIONS.iter().enumerate() {
+            // A gap that is filled later would never run where the next one has.
+            assert_eq!(migration.version as usize, index + 1);
             assert!(
                 migration
                     .name
