@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+mod audit;
 mod client;
 mod envelope;
 mod http;
@@ -60,6 +61,21 @@ enum What {
         #[arg(long, default_value_t = 20)]
         starts: usize,
     },
+    /// Speed of the check of the audit trail, as a ratio to reading it, and of its pages.
+    AuditVerify {
+        /// Events of the trail.
+        #[arg(long, default_value_t = 100_000)]
+        events: u64,
+        /// An empty PostgreSQL database to use instead of SQLite.
+        #[arg(long, value_name = "URL")]
+        postgres: Option<String>,
+        /// Where to put the data folder, removed afterwards.
+        #[arg(long, default_value_os_t = std::env::temp_dir())]
+        directory: PathBuf,
+        /// Also write the figures to this file.
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
     /// Size of the binary, and of a stored credential in the database.
     Size {
         #[command(flatten)]
@@ -95,6 +111,12 @@ fn main() -> anyhow::Result<()> {
         } => block_on(http::run(&serve, rounds.max(1), quick)),
         What::Scale { serve, sizes } => block_on(scale::run(&serve, &sizes)),
         What::Startup { serve, starts } => block_on(startup::run(&serve, starts.max(1))),
+        What::AuditVerify {
+            events,
+            postgres,
+            directory,
+            json,
+        } => block_on(audit::run(events, postgres.as_deref(), &directory, json)),
         What::Size { serve } => block_on(startup::run_size(&serve)),
     }
 }

@@ -17,7 +17,7 @@ pub const COUNT_LIMIT: u64 = 10_000;
 const PROBE_LIMIT: i64 = 1_000;
 /// How far the clocks of two processes may be apart. Events stand in the order of their commits,
 /// and a search by time looks this much further in that order.
-const SKEW_SECONDS: i64 = 60 * 60;
+const SKEW_SECONDS: i64 = 15 * 60;
 
 /// Which events. An empty filter is every event.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
