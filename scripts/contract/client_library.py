@@ -6,13 +6,13 @@ Prints nothing and ends with 0 when the library sees what was stored, and no val
 import json
 import sys
 
-from nodeloom.api import RestClient
+from nodeloom.api import ApiClient
 
 SECRET = "not-to-be-listed-4711"
 
 
 def check(url, token, team):
-    client = RestClient(api_key=token, endpoint=url)
+    client = ApiClient(api_key=token, endpoint=url)
     listed = client.list_credentials(team)
     if not isinstance(listed, list):
         sys.exit(f"the client library got {type(listed).__name__}, not a list")
