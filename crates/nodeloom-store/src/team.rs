@@ -239,6 +239,38 @@ impl Tx {
     ) -> Result<EmptiedTeam, StoreError> {
         require(permit.covers_team(Action::TeamDelete, team), "this team")?;
         let only = [(&team).into()];
+        let (mut credentials, mut values) = self.empty_team(team).await?;
+        // After the records, in the order of every writer: the record first, then the key.
+        const SLOTS: &str = "DELETE FROM key_slots WHERE data_key_id IN \
+             (SELECT id FROM data_keys WHERE team_id = $1)";
+        self.execute(SLOTS, &only).await?;
+        const KEYS: &str = "UPDATE data_keys SET state = 'destroyed' \
+             WHERE team_id = $1 AND state <> 'destroyed'";
+        let keys = self.execute(KEYS, &only).await?;
+        // On PostgreSQL the last statement waited for whoever was sealing under the key. What
+        // they wrote in the meantime can be seen from here on, and nobody can follow them.
+        let late = self.empty_team(team).await?;
+        credentials += late.0;
+        values += late.1;
+        let members = self
+            .execute("DELETE FROM memberships WHERE team_id = $1", &only)
+            .await?;
+        const CLOSE: &str = "UPDATE teams SET name = $2, updated_at = $3, deleted_at = $3 \
+             WHERE id = $1 AND deleted_at IS NULL";
+        let id = team.to_string();
+        let params = [(&team).into(), id.as_str().into(), at.into()];
+        self.execute(CLOSE, &params).await?;
+        Ok(EmptiedTeam {
+            credentials,
+            values,
+            keys,
+            members,
+        })
+    }
+
+    /// Deletes the records of a team; returns how many credentials and sealed values.
+    async fn empty_team(&mut self, team: TeamId) -> Result<(u64, u64), StoreError> {
+        let only = [(&team).into()];
         for sql in [
             "DELETE FROM sessions WHERE user_id IN \
              (SELECT user_id FROM memberships WHERE team_id = $1)",
@@ -257,26 +289,6 @@ impl Tx {
         let values = self
             .execute("DELETE FROM sealed_values WHERE team_id = $1", &only)
             .await?;
-        // Last, in the order of every writer: the record first, then the key that seals it.
-        const SLOTS: &str = "DELETE FROM key_slots WHERE data_key_id IN \
-             (SELECT id FROM data_keys WHERE team_id = $1)";
-        self.execute(SLOTS, &only).await?;
-        const KEYS: &str = "UPDATE data_keys SET state = 'destroyed' \
-             WHERE team_id = $1 AND state <> 'destroyed'";
-        let keys = self.execute(KEYS, &only).await?;
-        let members = self
-            .execute("DELETE FROM memberships WHERE team_id = $1", &only)
-            .await?;
-        const CLOSE: &str = "UPDATE teams SET name = $2, updated_at = $3, deleted_at = $3 \
-             WHERE id = $1 AND deleted_at IS NULL";
-        let id = team.to_string();
-        let params = [(&team).into(), id.as_str().into(), at.into()];
-        self.execute(CLOSE, &params).await?;
-        Ok(EmptiedTeam {
-            credentials,
-            values,
-            keys,
-            members,
-        })
+        Ok((credentials, values))
     }
 }
