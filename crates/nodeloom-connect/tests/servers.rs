@@ -13,6 +13,7 @@ use nodeloom_connect::guard::{Guard, GuardSettings, Resolve, Resolving, parse_al
 use nodeloom_connect::http::{HttpError, Request};
 use nodeloom_connect::probe::{MAX_SHOWN, TestCode, TestOutcome, TestStatus, test_connection};
 use nodeloom_connect::{ConnectError, Limits, Outbound, Trust};
+use nodeloom_domain::Timestamp;
 use nodeloom_domain::credential_type::find_type;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -23,6 +24,7 @@ use url::Url;
 
 /// The password of every account of scripts/lib-servers.sh.
 const RIGHT: &str = "right/Pass+word:1&%é";
+const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
 const WRONG: &str = "wrong/Pass+word:2&%é";
 
 fn variable(name: &str) -> String {
@@ -61,7 +63,7 @@ fn outbound() -> Outbound {
 /// Tests a credential of that type; whatever comes out, it is free of its password.
 async fn test_through(outbound: &Outbound, kind: &str, data: Value) -> TestOutcome {
     let data = data.as_object().unwrap();
-    let outcome = test_connection(outbound, find_type(kind).unwrap(), data).await;
+    let outcome = test_connection(outbound, find_type(kind).unwrap(), data, NOW).await;
     for secret in [RIGHT, WRONG] {
         assert!(!outcome.message.contains(secret), "{outcome:?}");
     }

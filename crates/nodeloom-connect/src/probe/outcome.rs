@@ -60,6 +60,8 @@ pub enum TestCode {
     Rejected,
     /// The server accepts the credential, and not what was asked for next.
     NotAllowed,
+    /// The service answers that it cannot answer: too many requests, or an error of its own.
+    Unavailable,
     /// The server wants the password in the clear, where others could read it: it was not sent.
     Plaintext,
     /// The server asks for a way of signing in that nodeloom does not know.
@@ -87,6 +89,7 @@ impl TestCode {
             Self::Protocol => "protocol",
             Self::Rejected => "rejected",
             Self::NotAllowed => "not-allowed",
+            Self::Unavailable => "unavailable",
             Self::Plaintext => "plaintext",
             Self::Method => "method",
             Self::Data => "data",
