@@ -34,6 +34,16 @@ const BLOCKED: &[&str] = &include!("blocked_passwords.in");
 /// # Errors
 /// Names the field `password` and the rule.
 pub fn check(password: &Secret<String>, email: &str) -> Result<(), FieldErrors> {
+    check_as("password", password, email)
+}
+
+/// As [`check`] for a field of another name.
+pub(crate) fn check_as(
+    field: &str,
+    password: &Secret<String>,
+    email: &str,
+) -> Result<(), FieldErrors> {
+    let refuse = |rule: &str, message: &str| FieldErrors::one(field, rule, message);
     // EXPOSE: measured here, never kept.
     let text = password.expose();
     let chars = text.chars().take(MAX_CHARS + 1).count();
@@ -80,10 +90,6 @@ fn is_repeated_common(folded: &str) -> bool {
                 .chunks(period)
                 .all(|chunk| chunk == &folded.as_bytes()[..period])
     })
-}
-
-fn refuse(rule: &str, message: &str) -> FieldErrors {
-    FieldErrors::one("password", rule, message)
 }
 
 fn hasher() -> Argon2<'static> {

@@ -351,4 +351,49 @@ impl Tx {
             .await?
             > 0)
     }
+
+    /// Replaces the hash of a person's password because the person chose another one;
+    /// `false` when there is no such person. Permit: the person's change of password.
+    ///
+    /// # Errors
+    /// As any write.
+    pub async fn change_password(
+        &mut self,
+        permit: &Permit,
+        user: UserId,
+        hash: &str,
+        at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        require(
+            permit.covers_user(Action::PasswordChange, user),
+            "this person's password",
+        )?;
+        const SQL: &str = "UPDATE users SET password_hash = $2, password_changed_at = $3, \
+             updated_at = $3 WHERE id = $1";
+        Ok(self
+            .execute(SQL, &[(&user).into(), hash.into(), at.into()])
+            .await?
+            > 0)
+    }
+
+    /// Notes that a person signed in; never moves backwards. Permit: that sign-in.
+    ///
+    /// # Errors
+    /// As any write.
+    pub async fn note_sign_in(
+        &mut self,
+        permit: &Permit,
+        user: UserId,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        require(
+            permit.covers_user(Action::SessionCreate, user),
+            "this person's sign-in",
+        )?;
+        const SQL: &str = "UPDATE users SET last_sign_in_at = $2 \
+             WHERE id = $1 AND (last_sign_in_at IS NULL OR last_sign_in_at < $2)";
+        self.execute(SQL, &[(&user).into(), at.into()])
+            .await
+            .map(drop)
+    }
 }

@@ -1,5 +1,6 @@
 //! Sessions: opened by a proof, short by design, ended at once when they must be.
 
+mod change_password;
 mod sign_in;
 mod throttle;
 mod token;

@@ -56,6 +56,7 @@ impl App {
             tx.set_password_hash(&permit, user.id, &hash, now).await?;
         }
         self.forgive(&mut tx, &attempt).await?;
+        tx.note_sign_in(&permit, user.id, now).await?;
         let lifetime = Lifetime {
             created_at: now,
             authenticated_at: now,
@@ -150,7 +151,7 @@ impl App {
 
     /// Verifies a password; counts and records a failure. Returns the account, and a
     /// new hash where the stored one is weaker than today's.
-    async fn prove(
+    pub(super) async fn prove(
         &self,
         user: Option<UserRow>,
         password: Secret<String>,

@@ -173,6 +173,7 @@ impl App {
             // What needs a fresh proof needs one at the provider.
             authenticated_at: identity.authenticated_at.map_or(now, |at| at.min(now)),
         };
+        tx.note_sign_in(&permit, user.id, now).await?;
         let agent = browser.user_agent.as_deref();
         let (token, me) = self
             .new_session(&mut tx, &permit, user.id, lifetime, &browser.origin, agent)

@@ -11,6 +11,7 @@ mod audit_sink;
 mod credential;
 mod evidence;
 mod key;
+mod password;
 mod permission;
 mod quarantine;
 mod schema;

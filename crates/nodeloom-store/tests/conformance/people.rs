@@ -80,6 +80,20 @@ async fn people_and_teams(db: Db) {
             .await
             .unwrap()
     );
+    // A sign-in makes a hash stronger; it chooses no other password.
+    let error = tx
+        .change_password(&mine, world.user, "$other", NOW)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, StoreError::PermitMismatch(_)));
+    let error = tx
+        .note_sign_in(&policy::signed_in(twin.id), world.user, NOW)
+        .await;
+    assert!(matches!(error, Err(StoreError::PermitMismatch(_))));
+    tx.note_sign_in(&mine, world.user, NOW.plus_seconds(9))
+        .await
+        .unwrap();
+    tx.note_sign_in(&mine, world.user, NOW).await.unwrap();
     tx.commit(&event("user.rehash"), &world.chain)
         .await
         .unwrap();
