@@ -181,6 +181,7 @@ mod tests {
             ("post", "/api/auth/logout"),
             ("post", "/api/auth/refresh"),
             ("post", "/api/auth/reauthenticate"),
+            ("post", "/api/auth/password"),
             ("get", "/api/auth/sessions"),
             ("delete", "/api/auth/sessions/{id}"),
             ("get", "/api/setup"),

@@ -80,6 +80,8 @@ fn body(operation: &str, target: &Aim<'_>) -> Option<Value> {
     Some(match operation {
         "login" => json!({"email": "somebody@example.com", "password": PASSWORD}),
         "reauthenticate" => json!({"password": PASSWORD}),
+        // Proved, and then refused as no change: the later routes sign in with it.
+        "changePassword" => json!({"currentPassword": PASSWORD, "newPassword": PASSWORD}),
         "setUp" => json!({"code": "no-code", "email": ADMIN, "password": PASSWORD}),
         "createCredential" => json!({
             "name": "Made", "type": "BEARER_TOKEN", "teamId": target.team, "data": bearer,

@@ -75,6 +75,17 @@ pub(crate) struct ReauthenticateRequest {
     password: String,
 }
 
+/// Another password.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "describes what the handler picks")]
+pub(crate) struct ChangePasswordRequest {
+    #[schema(format = Password, write_only)]
+    current_password: String,
+    #[schema(format = Password, write_only, min_length = 12, max_length = 256)]
+    new_password: String,
+}
+
 /// Sign in
 ///
 /// Opens a session. Its id is only in the cookie `__Host-nodeloom`; a session that the
@@ -200,6 +211,37 @@ pub(crate) async fn reauthenticate(
     let outcome = web.app.reauthenticate(&ctx, password).await;
     web.metrics.sign_in(label(&outcome));
     Ok(signed_in(&outcome?))
+}
+
+/// Change your password
+///
+/// Every other session of yours ends. This one gets a new id; its absolute limit stays as
+/// it was.
+#[utoipa::path(
+    post, path = "/api/auth/password", tag = "Sessions", operation_id = "changePassword",
+    security(("session" = [])), request_body = ChangePasswordRequest,
+    responses(
+        (status = 200, description = "Changed.", body = MeView,
+         headers(("Set-Cookie" = String, description = "The session: `__Host-nodeloom`."))),
+        (status = 429, description = "Too many attempts; see `Retry-After`.", body = ErrorSchema,
+         headers(("Retry-After" = u64, description = "Seconds until the next attempt is heard."))),
+    ),
+)]
+pub(crate) async fn change_password(
+    State(web): State<WebState>,
+    VerifiedCaller(ctx): VerifiedCaller,
+    body::Json(mut body): body::Json<SMALL>,
+) -> Result<Response, Problem> {
+    let (current, new) = (
+        body.secret_text("currentPassword"),
+        body.secret_text("newPassword"),
+    );
+    let (Some(current), Some(new)) = (current, new) else {
+        return Err(body.refusal());
+    };
+    body.finish()?;
+    let changed = web.app.change_password(&ctx, current, new).await?;
+    Ok(signed_in(&changed))
 }
 
 /// The person, and the session in its cookie and nowhere else.

@@ -28,6 +28,7 @@ pub(crate) fn router() -> OpenApiRouter<WebState> {
         .routes(routes!(single_sign_on::methods))
         .routes(routes!(single_sign_on::start))
         .routes(routes!(single_sign_on::callback))
+        .routes(routes!(auth::change_password))
         .routes(routes!(session::list))
         .routes(routes!(session::end))
         .routes(routes!(setup::needed, setup::redeem))
