@@ -1,6 +1,6 @@
 //! Opens everything once and says what is wrong: values, chain, records.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use nodeloom_crypto::{Binding, KeyId, envelope};
 use nodeloom_domain::{
@@ -80,6 +80,7 @@ pub struct UnopenedValue {
 struct Expected {
     generations: HashMap<CredentialId, u64>,
     homes: HashMap<CredentialId, TeamId>,
+    deleted: HashSet<CredentialId>,
     roles: BTreeMap<(UserId, TeamId), String>,
     /// The beginning of the trail was removed: what it does not know may be older.
     is_pruned: bool,
@@ -234,7 +235,7 @@ impl App {
             }
         }
         let is_pruned = expected.is_pruned;
-        let mut expected = expected.generations;
+        let (deleted, mut expected) = (expected.deleted, expected.generations);
         let mut after = None;
         loop {
             let page = self.store().current_values_page(after, FIELD, PAGE).await?;
@@ -252,6 +253,15 @@ impl App {
                         "credential {id} was never stored, says the audit trail"
                     )),
                 }
+                match (row.is_deleted, deleted.contains(&id)) {
+                    (false, true) => findings.push(format!(
+                        "credential {id} is in use, the audit trail says that it is deleted"
+                    )),
+                    (true, false) if !is_pruned => findings.push(format!(
+                        "credential {id} is deleted, and the audit trail has no deletion"
+                    )),
+                    _ => {}
+                }
                 if !row.has_value {
                     findings.push(format!("credential {id} has no value of generation {at}"));
                 }
@@ -259,7 +269,7 @@ impl App {
         }
         for id in expected.keys().take(LISTED) {
             findings.push(format!(
-                "credential {id} is gone, and the audit trail has no deletion"
+                "credential {id} is gone, and the audit trail has no purge"
             ));
         }
         Ok(())
@@ -318,8 +328,17 @@ impl Expected {
                 }
             }
             "credential.delete" => {
+                self.deleted.extend(CredentialId::try_from(target));
+            }
+            "credential.undelete" => {
+                if let Ok(id) = CredentialId::try_from(target) {
+                    self.deleted.remove(&id);
+                }
+            }
+            "credential.purge" => {
                 if let Ok(id) = CredentialId::try_from(target) {
                     self.generations.remove(&id);
+                    self.deleted.remove(&id);
                 }
             }
             "team.delete" => {

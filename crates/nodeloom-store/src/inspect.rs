@@ -14,6 +14,8 @@ pub struct CurrentValueRow {
     pub id: CredentialId,
     /// Its current generation.
     pub generation: u64,
+    /// Whether the credential is deleted, and can still be undeleted.
+    pub is_deleted: bool,
     /// Whether a sealed value of that generation is stored in the credential's own place.
     pub has_value: bool,
 }
@@ -47,8 +49,9 @@ impl Store {
         limit: u64,
     ) -> Result<Vec<CurrentValueRow>, StoreError> {
         const SQL: &str = "SELECT c.id, c.generation, \
+             CAST(CASE WHEN c.deleted_at IS NULL THEN 0 ELSE 1 END AS BIGINT), \
              CAST(CASE WHEN s.id IS NULL THEN 0 ELSE 1 END AS BIGINT) \
-             FROM (SELECT id, team_id, generation FROM credentials WHERE id > $1 \
+             FROM (SELECT id, team_id, generation, deleted_at FROM credentials WHERE id > $1 \
              ORDER BY id LIMIT $3) c \
              LEFT JOIN sealed_values s ON s.team_id = c.team_id AND s.kind = 'credential' \
              AND s.owner_id = c.id AND s.field = $2 AND s.generation = c.generation \
@@ -63,6 +66,7 @@ impl Store {
                 Ok(CurrentValueRow {
                     id: row.fixed()?,
                     generation: row.count()?,
+                    is_deleted: row.count()? == 1,
                     has_value: row.count()? == 1,
                 })
             })

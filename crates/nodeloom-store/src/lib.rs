@@ -32,7 +32,10 @@ pub use audit::{
     Anchor, AuditFilter, AuditHead, AuditPage, AuditPageQuery, AuditRow, ChainFault, ChainReport,
     ChainWalk, CheckpointRow, FaultKind, Prepared, SeamRow,
 };
-pub use credential::{CredentialRow, CredentialVersionRow};
+pub use credential::{
+    CredentialActivity, CredentialAttributes, CredentialRow, CredentialTestRow, CredentialUseRow,
+    CredentialVersionRow, DeletionRow,
+};
 pub use engine::{EngineKind, UnknownWord};
 pub use error::{Cause, ConflictKind, StoreError};
 pub use identity::{SIGN_IN_FLOW_KIND, SignInFlowRow, UserIdentityRow};

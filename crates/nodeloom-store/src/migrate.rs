@@ -29,6 +29,7 @@ migrations! {
     1 "0001_vault",
     2 "0002_people",
     3 "0003_audit",
+    4 "0004_credential_life",
 }
 
 /// The newest schema that this program knows.

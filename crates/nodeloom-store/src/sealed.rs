@@ -236,7 +236,7 @@ impl Tx {
     }
 
     /// Deletes every value of an owner, all fields and generations, and says how many.
-    /// Permit: deleting that owner.
+    /// Permit: purging that owner.
     ///
     /// # Errors
     /// As any write.
@@ -247,7 +247,7 @@ impl Tx {
         kind: &str,
         owner: &[u8; 16],
     ) -> Result<u64, StoreError> {
-        let covered = permit.covers_record(Action::CredentialDelete, team, owner);
+        let covered = permit.covers_record(Action::CredentialPurge, team, owner);
         require(covered, "the sealed values of this owner")?;
         const SQL: &str = "DELETE FROM sealed_values \
              WHERE team_id = $1 AND kind = $2 AND owner_id = $3";

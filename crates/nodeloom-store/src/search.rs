@@ -6,6 +6,7 @@ use nodeloom_domain::TeamId;
 
 use crate::{
     CredentialRow, Store, StoreError,
+    credential::{COLUMNS, credential_columns},
     engine::{Param, Row, signed},
 };
 
@@ -41,16 +42,20 @@ pub struct CredentialPage {
 }
 
 // The ids of the page come from the index alone, so that skipping rows does not read them.
-const LIST: &str = "SELECT c.id, c.team_id, c.name, c.sort_key, c.type, c.generation, c.revision, \
-     c.fields, c.created_at, c.created_by, c.created_by_name, c.updated_at, c.updated_by, \
-     c.updated_by_name FROM (SELECT id FROM credentials WHERE team_id = $1 \
+const LIST: &str = concat!(
+    "SELECT ",
+    credential_columns!(),
+    " FROM (SELECT id FROM credentials WHERE team_id = $1 AND deleted_at IS NULL \
      ORDER BY sort_key, id LIMIT $2 OFFSET $3) p JOIN credentials c ON c.id = p.id \
-     ORDER BY c.sort_key, c.id";
-const LIST_OF_TYPE: &str = "SELECT c.id, c.team_id, c.name, c.sort_key, c.type, c.generation, \
-     c.revision, c.fields, c.created_at, c.created_by, c.created_by_name, c.updated_at, \
-     c.updated_by, c.updated_by_name FROM (SELECT id FROM credentials WHERE team_id = $1 \
-     AND type = $4 ORDER BY sort_key, id LIMIT $2 OFFSET $3) p JOIN credentials c ON c.id = p.id \
-     ORDER BY c.sort_key, c.id";
+     ORDER BY c.sort_key, c.id"
+);
+const LIST_OF_TYPE: &str = concat!(
+    "SELECT ",
+    credential_columns!(),
+    " FROM (SELECT id FROM credentials WHERE team_id = $1 AND type = $4 \
+     AND deleted_at IS NULL ORDER BY sort_key, id LIMIT $2 OFFSET $3) p \
+     JOIN credentials c ON c.id = p.id ORDER BY c.sort_key, c.id"
+);
 const TOTAL: &str = "SELECT CAST(coalesce(sum(total), 0) AS BIGINT) FROM credential_counts \
      WHERE team_id = $1";
 const TOTAL_OF_TYPE: &str = "SELECT CAST(coalesce(sum(total), 0) AS BIGINT) \
@@ -93,11 +98,10 @@ fn search(terms: usize, of_type: bool) -> String {
          ORDER BY w.word, w.sort_key, w.credential_id LIMIT $4), \
          found AS (SELECT DISTINCT h.sort_key AS sort_key, h.id AS id FROM hits h), \
          page AS (SELECT f.id FROM found f ORDER BY f.sort_key, f.id LIMIT $2 OFFSET $3) \
-         SELECT c.id, c.team_id, c.name, c.sort_key, c.type, c.generation, c.revision, c.fields, \
-         c.created_at, c.created_by, c.created_by_name, c.updated_at, c.updated_by, \
-         c.updated_by_name, (SELECT count(*) FROM found) AS total, \
+         SELECT {columns}, (SELECT count(*) FROM found) AS total, \
          (SELECT count(*) FROM hits) AS hits \
-         FROM page p JOIN credentials c ON c.id = p.id ORDER BY c.sort_key, c.id"
+         FROM page p JOIN credentials c ON c.id = p.id ORDER BY c.sort_key, c.id",
+        columns = credential_columns!()
     )
 }
 
@@ -174,7 +178,7 @@ impl Store {
             params.extend(kind.map(Param::Text));
             let rows = self.fetch(sql, &params).await?;
             let counts = rows.first().map(|row| {
-                let mut row = row.columns("credentials").at(14);
+                let mut row = row.columns("credentials").at(COLUMNS);
                 Ok::<_, StoreError>((row.count()?, row.count()?))
             });
             let counts = counts.transpose()?;

@@ -275,9 +275,11 @@ impl Tx {
             "DELETE FROM sessions WHERE user_id IN \
              (SELECT user_id FROM memberships WHERE team_id = $1)",
             "DELETE FROM credential_words WHERE team_id = $1",
+            "DELETE FROM credential_tags WHERE team_id = $1",
             "DELETE FROM credential_versions WHERE credential_id IN \
              (SELECT id FROM credentials WHERE team_id = $1)",
             "DELETE FROM credential_counts WHERE team_id = $1",
+            "DELETE FROM credential_tag_counts WHERE team_id = $1",
             "DELETE FROM invitations WHERE team_id = $1",
             "DELETE FROM api_tokens WHERE team_id = $1",
         ] {

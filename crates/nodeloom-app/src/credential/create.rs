@@ -7,7 +7,7 @@ use nodeloom_domain::{
     policy::{self, Action, Resource},
     sort_key,
 };
-use nodeloom_store::CredentialRow;
+use nodeloom_store::{CredentialActivity, CredentialAttributes, CredentialRow};
 use serde_json::{Map, Value};
 
 use super::{
@@ -77,6 +77,8 @@ impl App {
             updated_at: now,
             updated_by: by_id,
             updated_by_name: by_name,
+            attributes: CredentialAttributes::default(),
+            activity: CredentialActivity::default(),
         };
         tx.insert_credential(&permit, &row, &name_words(&row.name))
             .await

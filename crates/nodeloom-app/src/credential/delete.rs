@@ -1,17 +1,18 @@
-//! Deleting a credential with every version of its data.
+//! Deleting a credential, so that it can be undeleted.
 
 use nodeloom_domain::{
     CredentialId,
     audit::AuditEvent,
     policy::{self, Action},
 };
+use nodeloom_store::DeletionRow;
 
-use super::{KIND, record, update::check_revision};
+use super::{KIND, by, record, update::check_revision};
 use crate::{App, AppError, Ctx};
 
 impl App {
-    /// Deletes a credential and all its sealed values. There is no way back but a
-    /// backup.
+    /// Deletes a credential: it is out of every list, opens for nobody and frees its name.
+    /// Its values stay until it is purged.
     ///
     /// # Errors
     /// [`AppError::NotFound`], [`AppError::Denied`], [`AppError::Stale`].
@@ -31,10 +32,15 @@ impl App {
             .ok_or(AppError::NotFound)?;
         let permit = policy::authorise(&actor, action, record(&row), self.now())?;
         check_revision(&row, expected_revision.as_deref())?;
-        tx.delete_sealed_of(&permit, row.team_id, KIND, row.id.as_bytes())
-            .await?;
-        tx.delete_credential(&permit, &row).await?;
-        let event = AuditEvent::new(self.now(), actor.audited(), action.as_str(), &ctx.origin)
+        let (by, by_name) = by(&actor);
+        let now = self.now();
+        let deletion = DeletionRow {
+            at: now,
+            by,
+            by_name,
+        };
+        tx.delete_credential(&permit, &row, &deletion).await?;
+        let event = AuditEvent::new(now, actor.audited(), action.as_str(), &ctx.origin)
             .in_team(row.team_id)
             .on(KIND, row.id.as_bytes(), row.name)
             .with("type", row.kind)

@@ -23,6 +23,7 @@ on_both!(
     doctor_is_content_with_a_clean_instance,
     doctor_finds_a_role_that_nobody_gave,
     doctor_finds_a_credential_set_back_planted_or_gone,
+    doctor_finds_a_deletion_that_was_undone_quietly,
     doctor_takes_no_word_from_a_broken_trail,
 );
 
@@ -444,8 +445,8 @@ async fn doctor_is_content_with_a_clean_instance(db: Db) {
         .await;
     let report = report.unwrap();
     assert!(!report.needs_attention(), "{report:?}");
-    assert_eq!((report.values_good, report.values_unopened), (3, 0));
-    assert_eq!(heard.last(), Some(&(3, 3)));
+    assert_eq!((report.values_good, report.values_unopened), (4, 0));
+    assert_eq!(heard.last(), Some(&(4, 4)));
 }
 
 async fn found(world: &World, all: &[&str], what: &str) {
@@ -508,7 +509,9 @@ async fn doctor_finds_a_credential_set_back_planted_or_gone(db: Db) {
 
     let planted = x(&[7; 16]);
     let sql = format!(
-        "INSERT INTO credentials SELECT {planted}, team_id, 'Planted', 'planted', type, \
+        "INSERT INTO credentials (id, team_id, name, sort_key, type, generation, revision, \
+         fields, created_at, created_by, created_by_name, updated_at, updated_by, \
+         updated_by_name) SELECT {planted}, team_id, 'Planted', 'planted', type, \
          generation, revision, fields, created_at, created_by, created_by_name, updated_at, \
          updated_by, updated_by_name FROM kept"
     );
@@ -528,6 +531,11 @@ async fn doctor_finds_a_credential_set_back_planted_or_gone(db: Db) {
         .await;
     found(&world, &[&id, "is gone"], "gone").await;
     world.db.run(restore).await;
+
+    let set = format!("UPDATE credentials SET deleted_at = 1 WHERE id = {at}");
+    world.db.run(&set).await;
+    found(&world, &[&id, "is deleted, and"], "deleted quietly").await;
+    world.db.run(restore).await;
     assert!(!world.doctor().await.needs_attention());
 
     let sql = format!("DELETE FROM sealed_values WHERE owner_id = {at} AND generation = 2");
@@ -538,6 +546,20 @@ async fn doctor_finds_a_credential_set_back_planted_or_gone(db: Db) {
         "without its value",
     )
     .await;
+}
+
+async fn doctor_finds_a_deletion_that_was_undone_quietly(db: Db) {
+    let world = World::new(db).await;
+    let id = world.add(world.team, "Mail", "value").await.id;
+    let deleted = world.app.delete_credential(&operator(), id, None).await;
+    deleted.unwrap();
+    assert!(!world.doctor().await.needs_attention());
+    world
+        .db
+        .run("UPDATE credentials SET deleted_at = NULL")
+        .await;
+    let id = id.to_string();
+    found(&world, &[&id, "is in use", "is deleted"], "undone").await;
 }
 
 async fn doctor_takes_no_word_from_a_broken_trail(db: Db) {

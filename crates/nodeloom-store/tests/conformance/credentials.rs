@@ -5,12 +5,18 @@ use nodeloom_domain::{
     policy::{Action, Resource},
     search_terms, sort_key,
 };
-use nodeloom_store::{CredentialPage, CredentialQuery, CredentialRow, StoreError};
+use nodeloom_store::{
+    CredentialPage, CredentialQuery, CredentialRow, CredentialTestRow, CredentialUseRow,
+    DeletionRow, StoreError,
+};
 
 use crate::harness::{Db, NOW, World, event, may, on_both};
 
 on_both!(
     create_change_delete,
+    a_deletion_can_be_taken_back,
+    attributes_come_back,
+    uses_and_tests_are_kept,
     names_are_unique_in_a_team,
     permits_are_for_one_record,
     lists_are_sorted_and_paged,
@@ -24,6 +30,156 @@ fn record(row: &CredentialRow) -> Resource {
         team: row.team_id,
         id: *row.id.as_bytes(),
     }
+}
+
+fn deletion(world: &World) -> DeletionRow {
+    DeletionRow {
+        at: NOW,
+        by: Some(world.user),
+        by_name: "ada@example.com".into(),
+    }
+}
+
+async fn a_deletion_can_be_taken_back(db: Db) {
+    let world = World::new(db).await;
+    let row = world.add("Stripe").await;
+    let mut tx = world.store.begin().await.unwrap();
+    let delete = may(Action::CredentialDelete, record(&row));
+    let gone = deletion(&world);
+    assert!(tx.delete_credential(&delete, &row, &gone).await.unwrap());
+    tx.commit(&event("credential.delete"), &world.chain)
+        .await
+        .unwrap();
+    // The name is free, and then taken.
+    let twin = world.add("Stripe").await;
+    let mut back = world
+        .store
+        .find_any_credential(row.id)
+        .await
+        .unwrap()
+        .unwrap();
+    let undelete = may(Action::CredentialUndelete, record(&row));
+    let mut tx = world.store.begin().await.unwrap();
+    let words = name_words(&back.name);
+    let error = tx.undelete_credential(&undelete, &back, &words).await;
+    assert!(error.unwrap_err().is_duplicate_in("credentials"));
+    drop(tx);
+
+    let mut tx = world.store.begin().await.unwrap();
+    back.name = "Stripe again".into();
+    back.sort_key = sort_key(&back.name);
+    let words = name_words(&back.name);
+    assert!(
+        !tx.undelete_credential(&undelete, &row, &words)
+            .await
+            .unwrap()
+    );
+    assert!(
+        tx.undelete_credential(&undelete, &back, &words)
+            .await
+            .unwrap()
+    );
+    assert!(
+        !tx.undelete_credential(&undelete, &back, &words)
+            .await
+            .unwrap()
+    );
+    let purge = may(Action::CredentialPurge, record(&row));
+    back.revision += 1;
+    assert!(!tx.purge_credential(&purge, &back).await.unwrap(), "alive");
+    tx.commit(&event("credential.undelete"), &world.chain)
+        .await
+        .unwrap();
+    assert_eq!(names(&find(&world, "again").await), ["Stripe again"]);
+    assert_eq!(names(&list(&world, None).await), ["Stripe", "Stripe again"]);
+    assert_eq!(list(&world, None).await.total, 2);
+    let found = world.store.find_credential_by_name(world.team, "Stripe");
+    assert_eq!(found.await.unwrap().unwrap().id, twin.id);
+}
+
+async fn attributes_come_back(db: Db) {
+    let world = World::new(db).await;
+    let mut row = world.credential("Stripe");
+    let said = &mut row.attributes;
+    said.owner_id = Some(world.user);
+    said.notes = "Ask Ada.\nNever in CI.".into();
+    said.tags = vec!["Prod".into(), "billing".into()];
+    said.hosts = vec!["api.stripe.com".into()];
+    said.restricted = true;
+    said.expires_at = Some(NOW);
+    world.add_row(&row).await;
+    let mut found = world.store.find_credential(row.id).await.unwrap().unwrap();
+    assert!(found.activity.owner_name.take().is_some());
+    assert_eq!(found, row);
+    let tags = "SELECT tag || ' ' || total FROM credential_tag_counts WHERE total > 0 ORDER BY 1";
+    assert_eq!(world.db.texts(tags, tags).await, ["billing 1", "prod 1"]);
+
+    let mut change = row.clone();
+    change.attributes = Default::default();
+    change.attributes.tags = vec!["PROD".into(), "eu".into()];
+    change.attributes.rotate_by = Some(NOW);
+    change.revision = 2;
+    let mut tx = world.store.begin().await.unwrap();
+    let may = may(Action::CredentialUpdate, record(&row));
+    assert!(tx.update_credential(&may, &change, &[], 1).await.unwrap());
+    assert_eq!(tx.find_credential(row.id).await.unwrap().unwrap(), change);
+    tx.commit(&event("credential.update"), &world.chain)
+        .await
+        .unwrap();
+    assert_eq!(world.db.texts(tags, tags).await, ["eu 1", "prod 1"]);
+}
+
+async fn uses_and_tests_are_kept(db: Db) {
+    let world = World::new(db).await;
+    let row = world.add("Stripe").await;
+    let mut tx = world.store.begin().await.unwrap();
+    let consumer = |id: u8, name: &str| CredentialUseRow {
+        consumer_kind: "person".into(),
+        consumer_id: [id; 16],
+        consumer_name: name.into(),
+        first_used_at: NOW,
+        last_used_at: NOW,
+        uses: 1,
+    };
+    let reveal = may(Action::CredentialReveal, record(&row));
+    for user in [
+        consumer(1, "Ada"),
+        consumer(2, "Eve"),
+        consumer(1, "Ada L."),
+    ] {
+        tx.note_credential_use(&reveal, &row, &user).await.unwrap();
+    }
+    let test = CredentialTestRow {
+        at: NOW,
+        status: "failed".into(),
+        code: "rejected".into(),
+        message: "the server said no".into(),
+    };
+    let refused = tx.record_credential_test(&reveal, &row, &test).await;
+    assert!(matches!(refused, Err(StoreError::PermitMismatch(_))));
+    let permit = may(Action::CredentialTest, record(&row));
+    assert!(
+        tx.record_credential_test(&permit, &row, &test)
+            .await
+            .unwrap()
+    );
+    let mut newer = row.clone();
+    newer.generation = 2;
+    let late = tx.record_credential_test(&permit, &newer, &test).await;
+    assert!(!late.unwrap(), "of another version");
+    tx.commit(&event("credential.test"), &world.chain)
+        .await
+        .unwrap();
+    let uses = world.store.credential_uses(row.id).await.unwrap();
+    let seen: Vec<_> = uses
+        .iter()
+        .map(|row| (row.consumer_name.as_str(), row.uses))
+        .collect();
+    assert_eq!(seen, [("Ada L.", 2), ("Eve", 1)]);
+    let found = world.store.find_credential(row.id).await.unwrap().unwrap();
+    assert_eq!(found.activity.last_used_at, Some(NOW));
+    assert_eq!(found.activity.last_test, Some(test));
+    assert_eq!(found.revision, 1);
 }
 
 async fn create_change_delete(db: Db) {
@@ -80,17 +236,30 @@ async fn create_change_delete(db: Db) {
     let mut tx = store.begin().await.unwrap();
     let mut stale = row.clone();
     stale.revision = 1;
-    assert!(!tx.delete_credential(&delete, &stale).await.unwrap());
-    assert!(tx.delete_credential(&delete, &row).await.unwrap());
-    assert!(!tx.delete_credential(&delete, &row).await.unwrap());
+    let gone = deletion(&world);
+    assert!(!tx.delete_credential(&delete, &stale, &gone).await.unwrap());
+    assert!(tx.delete_credential(&delete, &row, &gone).await.unwrap());
+    assert!(!tx.delete_credential(&delete, &row, &gone).await.unwrap());
     tx.commit(&event("credential.delete"), &world.chain)
         .await
         .unwrap();
     assert!(store.find_credential(row.id).await.unwrap().is_none());
     assert_eq!(list(&world, None).await.total, 0);
     assert_eq!(names(&find(&world, "stripe").await), [""; 0]);
+    let mut deleted = store.find_any_credential(row.id).await.unwrap().unwrap();
+    assert_eq!(deleted.activity.deletion.as_ref(), Some(&gone));
+    assert_eq!(deleted.revision, row.revision + 1);
 
-    // The version numbers of a deleted credential stay used.
+    // The version numbers of a purged credential stay used.
+    let mut tx = store.begin().await.unwrap();
+    let purge = may(Action::CredentialPurge, record(&row));
+    assert!(!tx.purge_credential(&purge, &row).await.unwrap(), "stale");
+    deleted.revision = row.revision + 1;
+    assert!(tx.purge_credential(&purge, &deleted).await.unwrap());
+    tx.commit(&event("credential.purge"), &world.chain)
+        .await
+        .unwrap();
+    assert!(store.find_any_credential(row.id).await.unwrap().is_none());
     let mut tx = store.begin().await.unwrap();
     let error = tx
         .insert_credential(&world.may_create(), &row, &words)
@@ -143,7 +312,12 @@ async fn permits_are_for_one_record(db: Db) {
             .await
             .unwrap_err();
         assert!(matches!(error, StoreError::PermitMismatch(_)));
-        let error = tx.delete_credential(permit, &one).await.unwrap_err();
+        let gone = deletion(&world);
+        let error = tx.delete_credential(permit, &one, &gone).await.unwrap_err();
+        assert!(matches!(error, StoreError::PermitMismatch(_)));
+        let error = tx.undelete_credential(permit, &one, &[]).await.unwrap_err();
+        assert!(matches!(error, StoreError::PermitMismatch(_)));
+        let error = tx.purge_credential(permit, &one).await.unwrap_err();
         assert!(matches!(error, StoreError::PermitMismatch(_)));
         let error = tx.insert_credential(permit, &one, &[]).await.unwrap_err();
         assert!(matches!(error, StoreError::PermitMismatch(_)));
@@ -154,7 +328,8 @@ async fn permits_are_for_one_record(db: Db) {
     let permit = may(Action::CredentialUpdate, record(&moved));
     assert!(!tx.update_credential(&permit, &moved, &[], 1).await.unwrap());
     let permit = may(Action::CredentialDelete, record(&moved));
-    assert!(!tx.delete_credential(&permit, &moved).await.unwrap());
+    let gone = deletion(&world);
+    assert!(!tx.delete_credential(&permit, &moved, &gone).await.unwrap());
 }
 
 async fn lists_are_sorted_and_paged(db: Db) {

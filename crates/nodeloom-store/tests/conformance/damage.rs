@@ -2,9 +2,9 @@
 
 use std::{error::Error as _, fs, path::PathBuf};
 
-use nodeloom_store::{Access, Options, Store, StoreError, Target};
+use nodeloom_store::{Access, DeletionRow, Options, Store, StoreError, Target};
 
-use crate::harness::{Db, World, event, on_both};
+use crate::harness::{Db, NOW, World, event, on_both};
 
 on_both!(a_read_only_store_reads_and_writes_nothing);
 
@@ -165,10 +165,16 @@ async fn deleted_ciphertext_is_overwritten_in_the_file() {
     };
     let delete = crate::harness::may(Action::CredentialDelete, resource);
     let mut tx = world.store.begin().await.unwrap();
-    tx.delete_sealed_of(&delete, world.team, "credential", row.id.as_bytes())
+    let purge = crate::harness::may(Action::CredentialPurge, resource);
+    tx.delete_sealed_of(&purge, world.team, "credential", row.id.as_bytes())
         .await
         .unwrap();
-    tx.delete_credential(&delete, &row).await.unwrap();
+    let gone = DeletionRow {
+        at: NOW,
+        by: None,
+        by_name: "root@host".into(),
+    };
+    tx.delete_credential(&delete, &row, &gone).await.unwrap();
     tx.commit(&event("credential.delete"), &world.chain)
         .await
         .unwrap();

@@ -11,8 +11,9 @@ use nodeloom_domain::{
     sort_key,
 };
 use nodeloom_store::{
-    CredentialRow, DataKeyRow, InstanceRow, KeySlotRow, KeyState, MembershipRow, Options,
-    RootKeyRow, RootState, SealedRow, SealedState, Store, Target, TeamRow, UserRow, UserState,
+    CredentialActivity, CredentialAttributes, CredentialRow, DataKeyRow, InstanceRow, KeySlotRow,
+    KeyState, MembershipRow, Options, RootKeyRow, RootState, SealedRow, SealedState, Store, Target,
+    TeamRow, UserRow, UserState,
 };
 use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 
@@ -307,6 +308,8 @@ impl World {
             updated_at: NOW,
             updated_by: None,
             updated_by_name: "root@host".into(),
+            attributes: CredentialAttributes::default(),
+            activity: CredentialActivity::default(),
         }
     }
 

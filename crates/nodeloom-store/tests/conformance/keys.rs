@@ -211,7 +211,7 @@ async fn sealed_values(db: Db) {
         .await
         .unwrap_err();
     assert!(matches!(error, StoreError::PermitMismatch(_)));
-    let delete = may(Action::CredentialDelete, record);
+    let delete = may(Action::CredentialPurge, record);
     assert_eq!(
         tx.delete_sealed_of(&delete, world.team, "credential", &id)
             .await

@@ -124,6 +124,7 @@ async fn envelopes_live_in_two_tables(db: Db) {
             "audit_seams.mac",
             "audit_seams.public_key",
             "audit_seams.signature",
+            "idempotency_keys.tag",
             "invitations.tag",
             "key_slots.envelope",
             "recovery_codes.tag",

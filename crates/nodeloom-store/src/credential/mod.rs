@@ -1,0 +1,14 @@
+//! Credentials: everything about them but their values.
+
+mod index;
+mod life;
+mod read;
+mod row;
+mod write;
+
+pub use life::CredentialUseRow;
+pub(crate) use row::{COLUMNS, credential_columns};
+pub use row::{
+    CredentialActivity, CredentialAttributes, CredentialRow, CredentialTestRow,
+    CredentialVersionRow, DeletionRow,
+};
