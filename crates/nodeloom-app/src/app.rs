@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, OnceLock};
 
-use nodeloom_crypto::RootKey;
 use nodeloom_domain::{
     Clock, Timestamp,
     audit::{AuditEvent, Origin, Outcome},
@@ -11,8 +10,8 @@ use nodeloom_domain::{
 use nodeloom_store::{Store, Tx};
 
 use crate::{
-    AppError, AuditSink, Ctx, KeyRefusal, OpenError, SingleSignOn, Verdict, Who, judge, keys,
-    keys::Keys,
+    AppError, AuditSink, Ctx, HeldRoots, KeyRefusal, OpenError, SingleSignOn, Verdict, Who,
+    judge_held, keys, keys::Keys,
 };
 
 /// An open instance: its database, the keys that this process holds, the clock.
@@ -23,24 +22,27 @@ struct Inner {
     store: Store,
     keys: Keys,
     clock: Clock,
+    /// Random; tells this process from others on the same database.
+    process: [u8; 16],
     sink: Option<AuditSink>,
     single_sign_on: OnceLock<SingleSignOn>,
 }
 
 impl App {
-    /// Opens the instance behind a migrated `store` with `root`; on a fresh database
-    /// first makes the instance, its keys and the team `Default`.
+    /// Opens the instance behind a migrated `store` with the root keys that are held; on a fresh
+    /// database first makes the instance, its keys and the team `Default`. Where the data know
+    /// only the previous root key, every key first gets a slot under the current one.
     ///
     /// # Errors
     /// [`OpenError::Key`] when the key does not belong to the data; then nothing was
     /// changed.
     pub async fn open(
         store: Store,
-        root: RootKey,
+        roots: impl Into<HeldRoots>,
         clock: Clock,
         origin: &Origin,
     ) -> Result<Self, OpenError> {
-        Self::open_with_sink(store, root, clock, origin, None).await
+        Self::open_with_sink(store, roots.into(), clock, origin, None).await
     }
 
     /// As [`App::open`], with a second place that keeps the audit trail.
@@ -49,25 +51,44 @@ impl App {
     /// As [`App::open`].
     pub async fn open_with_sink(
         store: Store,
-        root: RootKey,
+        roots: HeldRoots,
         clock: Clock,
         origin: &Origin,
         sink: Option<AuditSink>,
     ) -> Result<Self, OpenError> {
-        if matches!(Self::judged(&store, &root).await?, Verdict::Fresh) {
-            let made = keys::birth_instance(&store, &root, &clock, origin, sink.as_ref()).await?;
-            // Whoever lost the race to make it must hold the same key as the winner.
-            if !made && !matches!(Self::judged(&store, &root).await?, Verdict::Match) {
-                return Err(OpenError::Key(KeyRefusal::NeverSeen {
-                    given: root.id(),
-                    expected: vec![],
-                }));
+        match Self::judged(&store, &roots).await? {
+            Verdict::Fresh => {
+                let made =
+                    keys::birth_instance(&store, &roots, &clock, origin, sink.as_ref()).await?;
+                // Whoever lost the race to make it must hold the same key as the winner.
+                if !made && !matches!(Self::judged(&store, &roots).await?, Verdict::Match) {
+                    return Err(OpenError::Key(KeyRefusal::NeverSeen {
+                        given: roots.current().id(),
+                        expected: vec![],
+                    }));
+                }
             }
+            Verdict::Rewrap => {
+                let done = keys::rewrap(&store, &roots, &clock, origin, sink.as_ref()).await?;
+                tracing::info!(
+                    root.id = %roots.current().id(), keys = done.rewrapped,
+                    "every key has a slot under the new root key"
+                );
+                // Nothing but a match will do, also when another process was quicker.
+                if !matches!(Self::judged(&store, &roots).await?, Verdict::Match) {
+                    return Err(AppError::internal("a rewrap that changed nothing").into());
+                }
+            }
+            Verdict::Match if roots.previous().is_some() => {
+                keys::rewrap(&store, &roots, &clock, origin, sink.as_ref()).await?;
+            }
+            Verdict::Match | Verdict::Refused(_) => {}
         }
-        let keys = Keys::load(&store, root).await?;
+        let keys = Keys::load(&store, roots).await?;
         let app = Self(Arc::new(Inner {
             store,
             keys,
+            process: *nodeloom_domain::AuditEventId::generate(clock.now()).as_bytes(),
             clock,
             sink,
             single_sign_on: OnceLock::new(),
@@ -83,27 +104,29 @@ impl App {
     /// [`OpenError::Key`] when the key does not belong to the data, also when there are none.
     pub async fn open_to_read(
         store: Store,
-        root: RootKey,
+        roots: impl Into<HeldRoots>,
         clock: Clock,
     ) -> Result<Self, OpenError> {
-        if !matches!(Self::judged(&store, &root).await?, Verdict::Match) {
+        let roots = roots.into();
+        if !matches!(Self::judged(&store, &roots).await?, Verdict::Match) {
             return Err(OpenError::Key(KeyRefusal::NeverSeen {
-                given: root.id(),
+                given: roots.current().id(),
                 expected: vec![],
             }));
         }
-        let keys = Keys::load(&store, root).await?;
+        let keys = Keys::load(&store, roots).await?;
         Ok(Self(Arc::new(Inner {
             store,
             keys,
+            process: *nodeloom_domain::AuditEventId::generate(clock.now()).as_bytes(),
             clock,
             sink: None,
             single_sign_on: OnceLock::new(),
         })))
     }
 
-    async fn judged(store: &Store, root: &RootKey) -> Result<Verdict, OpenError> {
-        match judge(&store.survey_now().await?, root) {
+    async fn judged(store: &Store, roots: &HeldRoots) -> Result<Verdict, OpenError> {
+        match judge_held(&store.survey_now().await?, roots) {
             Verdict::Refused(refusal) => Err(OpenError::Key(refusal)),
             verdict => Ok(verdict),
         }
@@ -131,6 +154,16 @@ impl App {
 
     pub(crate) fn keys(&self) -> &Keys {
         &self.0.keys
+    }
+
+    /// Id of the root key that this process works under; public.
+    #[must_use]
+    pub fn root_id(&self) -> nodeloom_crypto::RootId {
+        self.keys().root_id()
+    }
+
+    pub(crate) fn process_id(&self) -> &[u8; 16] {
+        &self.0.process
     }
 
     pub(crate) fn sink(&self) -> Option<&AuditSink> {

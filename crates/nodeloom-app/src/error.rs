@@ -1,7 +1,7 @@
 //! What a use-case can answer instead of its result. Callers map it to a status or
 //! an exit code; nothing in it repeats a secret.
 
-use nodeloom_crypto::{OpenError, RandomError, SealError};
+use nodeloom_crypto::{KeyId, OpenError, RandomError, RootId, SealError};
 use nodeloom_domain::{FieldErrors, policy::Denied};
 use nodeloom_store::{ConflictKind, StoreError};
 
@@ -72,6 +72,17 @@ pub enum AppError {
     /// The key of the stored value is not held now.
     #[error("the key of the stored value is not held by this process")]
     Locked,
+    /// This process holds only a root key that has been given up: it cannot make keys.
+    #[error(
+        "the root key {root} of this process is retired; restart it with the key that replaced it"
+    )]
+    RootRetired {
+        /// The key that it holds.
+        root: RootId,
+    },
+    /// A verb on keys would harm, or has nothing to do.
+    #[error("{0}")]
+    KeyRefused(KeyVerbRefusal),
     /// The place that must have every event before it happens does not take them: nothing was
     /// written and nothing is shown.
     #[error("the audit sink does not take events, and nothing happens without it")]
@@ -94,6 +105,84 @@ pub enum AppError {
         #[source]
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
+}
+
+/// Why a verb on keys was refused. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyVerbRefusal {
+    /// The database has never known this root key.
+    #[error("no root key {0} is on record")]
+    UnknownRoot(RootId),
+    /// It was given up before.
+    #[error("the root key {0} is retired already")]
+    AlreadyRetired(RootId),
+    /// It is the one that this process works under.
+    #[error(
+        "the root key {0} is the one that this process works under; start with its successor first"
+    )]
+    RootInUse(RootId),
+    /// Processes are alive that could not open anything afterwards.
+    #[error("the root key {root} is the only one that these live processes hold: {}", processes.join(", "))]
+    HeldByProcesses {
+        /// The root key.
+        root: RootId,
+        /// Host and process number of each.
+        processes: Vec<String>,
+    },
+    /// These keys would be lost with it.
+    #[error(
+        "these data keys do not open under the root key {current}: {}",
+        list_keys(keys)
+    )]
+    KeysNotHeld {
+        /// The root key that is to stay.
+        current: RootId,
+        /// The keys.
+        keys: Vec<KeyId>,
+    },
+    /// There is no previous root key to take over from.
+    #[error("there is nothing to rewrap: every key has its slot under the root key {0}")]
+    NothingToRewrap(RootId),
+}
+
+impl KeyVerbRefusal {
+    /// What the operator can do, best first.
+    #[must_use]
+    pub const fn next_steps(&self) -> &'static [&'static str] {
+        match self {
+            Self::UnknownRoot(_) | Self::AlreadyRetired(_) => {
+                &["see `nodeloom key status` for the root keys on record"]
+            }
+            Self::RootInUse(_) => &[
+                "to change the key, set the new one as APP_ENCRYPTION_KEY and this one as \
+                 APP_ENCRYPTION_KEY_PREVIOUS, and start again",
+            ],
+            Self::HeldByProcesses { .. } => &[
+                "restart them with the new key, and run the command again",
+                "a process that was killed counts as alive for one minute",
+            ],
+            Self::KeysNotHeld { .. } => &[
+                "set the key to retire as APP_ENCRYPTION_KEY_PREVIOUS and run the command again: \
+                 it then gives these keys their slot",
+                "if that does not help, a slot is damaged: keep a copy of the database and run \
+                 `nodeloom doctor`",
+            ],
+            Self::NothingToRewrap(_) => &[
+                "the key is in place on every data key; to end the former one, use \
+                 `nodeloom key retire`",
+            ],
+        }
+    }
+}
+
+fn list_keys(keys: &[KeyId]) -> String {
+    const SHOWN: usize = 20;
+    let mut text: Vec<String> = keys.iter().take(SHOWN).map(ToString::to_string).collect();
+    if keys.len() > SHOWN {
+        text.push(format!("and {} more", keys.len() - SHOWN));
+    }
+    text.join(", ")
 }
 
 impl AppError {

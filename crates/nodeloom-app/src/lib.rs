@@ -28,8 +28,10 @@ pub use credential::{
 };
 pub use ctx::{Ctx, Who};
 pub use doctor::{DoctorReport, UnopenedValue};
-pub use error::AppError;
-pub use keys::{CensusLine, DataKeyStatus, KeyStatus, RootStatus};
+pub use error::{AppError, KeyVerbRefusal};
+pub use keys::{
+    CensusLine, DataKeyStatus, HeldRoots, KeyStatus, LiveProcess, Retired, Rewrapped, RootStatus,
+};
 pub use member::MemberView;
 pub use session::{Me, MyTeam, SessionToken, SessionView, SignedIn};
 pub use set_up::NewAdmin;
@@ -37,6 +39,6 @@ pub use sso::{
     BegunSingleSignOn, Browser, FinishedSingleSignOn, Proof, SingleSignOn, SingleSignOnProblem,
     SingleSignOnRules,
 };
-pub use start::{KeyRefusal, KnownRoot, OpenError, Verdict, judge};
+pub use start::{KeyRefusal, KnownRoot, OpenError, Verdict, judge, judge_held};
 pub use team::{TeamDeletion, TeamView};
 pub use token::{ApiToken, MadeToken, NewToken, TokenView};

@@ -6,7 +6,7 @@ use nodeloom_crypto::{INSTANCE, KeyBinding, KeyId, RootId, RootKey};
 use nodeloom_domain::Timestamp;
 use nodeloom_store::{KeyState, RootState, SchemaState, StoreError, Survey};
 
-use crate::AppError;
+use crate::{AppError, HeldRoots};
 
 /// What a key is to a database.
 #[derive(Debug)]
@@ -15,6 +15,9 @@ pub enum Verdict {
     Fresh,
     /// The key opens the instance's keys.
     Match,
+    /// The previous key opens the instance's keys, and the current one is new: every key is to
+    /// get a slot under it.
+    Rewrap,
     /// The key must not be used with these data.
     Refused(KeyRefusal),
 }
@@ -103,7 +106,7 @@ impl KeyRefusal {
         match self {
             Self::NeverSeen { .. } | Self::Retired { .. } => vec![
                 "put the expected key back in APP_ENCRYPTION_KEY (or its _FILE, _COMMAND) and start again".into(),
-                "to change the key, set the new one as APP_ENCRYPTION_KEY and the expected one as APP_ENCRYPTION_KEY_PREVIOUS (not in this version yet)".into(),
+                "to change the key, set the new one as APP_ENCRYPTION_KEY and the expected one as APP_ENCRYPTION_KEY_PREVIOUS".into(),
                 "if the expected key is lost and a recovery identity was made, use `nodeloom key recovery` (not in this version yet)".into(),
                 "to start over under the given key and keep the old values locked, use `nodeloom key adopt` (not in this version yet)".into(),
                 "or point DATABASE_URL or NODELOOM_DATA_DIR at the database that belongs to the given key".into(),
@@ -196,6 +199,34 @@ pub fn judge(survey: &Survey, root: &RootKey) -> Verdict {
             root: given,
             keys: damaged,
         })
+    }
+}
+
+/// Judges the root keys that a process holds: as [`judge`] does the current one, and where that
+/// is new to the data and the previous one opens them, [`Verdict::Rewrap`].
+#[must_use]
+pub fn judge_held(survey: &Survey, roots: &HeldRoots) -> Verdict {
+    let verdict = judge(survey, roots.current());
+    let can_take_over = matches!(
+        verdict,
+        Verdict::Refused(KeyRefusal::NeverSeen { .. } | KeyRefusal::DamagedSlot { .. })
+    );
+    match roots.previous() {
+        Some(previous) if can_take_over && matches!(judge(survey, previous), Verdict::Match) => {
+            // A slot under the current key that is there and damaged is no matter of rewrapping.
+            let has_all_slots = survey.instance_keys.iter().all(|(key, slots)| {
+                key.state != KeyState::Active
+                    || slots
+                        .iter()
+                        .any(|slot| slot.root_id == roots.current().id())
+            });
+            if has_all_slots {
+                verdict
+            } else {
+                Verdict::Rewrap
+            }
+        }
+        _ => verdict,
     }
 }
 

@@ -119,8 +119,8 @@ impl App {
         tx.insert_team(&permit, &row)
             .await
             .map_err(|error| name_conflict(error, &row.name))?;
-        let root = self.keys().root();
-        data_key(&mut tx, root, Some(row.id), Purpose::Seal, self.clock()).await?;
+        let roots = self.keys().roots();
+        data_key(&mut tx, roots, Some(row.id), Purpose::Seal, self.clock()).await?;
         let mut events = vec![
             AuditEvent::new(now, actor.audited(), action.as_str(), &ctx.origin)
                 .in_team(row.id)

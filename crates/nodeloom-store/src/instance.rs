@@ -92,6 +92,37 @@ async fn find_setup_code(
         .transpose()
 }
 
+async fn list_processes(
+    mut run: impl Run,
+    since: Timestamp,
+) -> Result<Vec<ProcessRow>, StoreError> {
+    const SQL: &str = "SELECT id, host, pid, roots, started_at, last_seen_at FROM processes \
+         WHERE last_seen_at >= $1 ORDER BY started_at, id";
+    let rows = run.fetch(SQL.into(), &[since.into()]).await?;
+    rows.iter()
+        .map(|row| {
+            let mut row = row.columns("processes");
+            let (id, host) = (row.fixed()?, row.text()?);
+            let pid = u32::try_from(row.int()?).map_err(|_| row.corrupt())?;
+            let roots = row
+                .text()?
+                .split(',')
+                .filter(|root| !root.is_empty())
+                .map(|root| root.parse().map_err(|_| row.corrupt()))
+                .collect::<Result<_, _>>()?;
+            let (started_at, last_seen_at) = (row.time()?, row.time()?);
+            Ok(ProcessRow {
+                id,
+                host,
+                pid,
+                roots,
+                started_at,
+                last_seen_at,
+            })
+        })
+        .collect()
+}
+
 impl Store {
     /// The installation; nothing before its first start.
     ///
@@ -114,31 +145,7 @@ impl Store {
     /// # Errors
     /// As any read.
     pub async fn list_processes(&self, since: Timestamp) -> Result<Vec<ProcessRow>, StoreError> {
-        const SQL: &str = "SELECT id, host, pid, roots, started_at, last_seen_at FROM processes \
-             WHERE last_seen_at >= $1 ORDER BY started_at, id";
-        let rows = self.fetch(SQL, &[since.into()]).await?;
-        rows.iter()
-            .map(|row| {
-                let mut row = row.columns("processes");
-                let (id, host) = (row.fixed()?, row.text()?);
-                let pid = u32::try_from(row.int()?).map_err(|_| row.corrupt())?;
-                let roots = row
-                    .text()?
-                    .split(',')
-                    .filter(|root| !root.is_empty())
-                    .map(|root| root.parse().map_err(|_| row.corrupt()))
-                    .collect::<Result<_, _>>()?;
-                let (started_at, last_seen_at) = (row.time()?, row.time()?);
-                Ok(ProcessRow {
-                    id,
-                    host,
-                    pid,
-                    roots,
-                    started_at,
-                    last_seen_at,
-                })
-            })
-            .collect()
+        list_processes(self, since).await
     }
 }
 
@@ -244,6 +251,17 @@ impl Tx {
     pub async fn delete_setup_codes(&mut self, permit: &Permit) -> Result<u64, StoreError> {
         require(covers_birth(permit), "set-up codes")?;
         self.execute("DELETE FROM setup_codes", &[]).await
+    }
+
+    /// As [`Store::list_processes`], inside this transaction.
+    ///
+    /// # Errors
+    /// As any read.
+    pub async fn list_processes(
+        &mut self,
+        since: Timestamp,
+    ) -> Result<Vec<ProcessRow>, StoreError> {
+        list_processes(self, since).await
     }
 
     /// Says that a process lives: adds it, or updates its roots and time. Permit:

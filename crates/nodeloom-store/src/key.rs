@@ -155,32 +155,43 @@ async fn data_key(mut run: impl Run, id: KeyId) -> Result<Option<DataKeyRow>, St
         .transpose()
 }
 
-async fn key_with_slot(
-    mut run: impl Run,
-    id: KeyId,
-    root: RootId,
-) -> Result<Option<(DataKeyRow, Option<KeySlotRow>)>, StoreError> {
+async fn key_with_slots(mut run: impl Run, id: KeyId) -> Result<Option<KeyWithSlots>, StoreError> {
     const SQL: &str = "SELECT k.id, k.team_id, k.purpose, k.state, k.created_at, \
          s.data_key_id, s.root_id, s.envelope, s.created_at \
-         FROM data_keys k LEFT JOIN key_slots s ON s.data_key_id = k.id AND s.root_id = $2 \
-         WHERE k.id = $1";
-    let params = [Param::Bytes(id.as_bytes()), Param::Bytes(root.as_bytes())];
-    let rows = run.fetch(SQL.into(), &params).await?;
-    let Some(row) = rows.first() else {
-        return Ok(None);
-    };
-    let mut row = row.columns("data_keys");
-    let key = DataKeyRow::read(&mut row)?;
-    let Some(data_key_id) = row.opt_fixed()? else {
-        return Ok(Some((key, None)));
-    };
-    let slot = KeySlotRow {
-        data_key_id,
-        root_id: row.fixed()?,
-        envelope: row.bytes()?,
-        created_at: row.time()?,
-    };
-    Ok(Some((key, Some(slot))))
+         FROM data_keys k LEFT JOIN key_slots s ON s.data_key_id = k.id \
+         WHERE k.id = $1 ORDER BY s.root_id";
+    let rows = run
+        .fetch(SQL.into(), &[Param::Bytes(id.as_bytes())])
+        .await?;
+    Ok(grouped(&rows)?.pop())
+}
+
+/// A data key and all its slots.
+pub type KeyWithSlots = (DataKeyRow, Vec<KeySlotRow>);
+
+/// Rows of a key joined with its slots, one key after the other.
+pub(crate) fn grouped(rows: &[Row]) -> Result<Vec<KeyWithSlots>, StoreError> {
+    let mut keys: Vec<KeyWithSlots> = Vec::new();
+    for row in rows {
+        let mut row = row.columns("data_keys");
+        let key = DataKeyRow::read(&mut row)?;
+        if keys.last().is_none_or(|(last, _)| last.id != key.id) {
+            keys.push((key, Vec::new()));
+        }
+        let Some(data_key_id) = row.opt_fixed()? else {
+            continue;
+        };
+        let slot = KeySlotRow {
+            data_key_id,
+            root_id: row.fixed()?,
+            envelope: row.bytes()?,
+            created_at: row.time()?,
+        };
+        if let Some((_, slots)) = keys.last_mut() {
+            slots.push(slot);
+        }
+    }
+    Ok(keys)
 }
 
 async fn active(
@@ -250,29 +261,25 @@ impl Store {
         slots_of(self, key).await
     }
 
-    /// Every slot under a root key.
+    /// The keys that have a slot under a root key, by id.
     ///
     /// # Errors
     /// As any read.
-    pub async fn slots_for_root(&self, root: RootId) -> Result<Vec<KeySlotRow>, StoreError> {
-        const SQL: &str = "SELECT data_key_id, root_id, envelope, created_at FROM key_slots \
-             WHERE root_id = $1 ORDER BY data_key_id";
+    pub async fn keys_under_root(&self, root: RootId) -> Result<Vec<KeyId>, StoreError> {
+        const SQL: &str =
+            "SELECT data_key_id FROM key_slots WHERE root_id = $1 ORDER BY data_key_id";
         let rows = self.fetch(SQL, &[Param::Bytes(root.as_bytes())]).await?;
         rows.iter()
-            .map(|row| KeySlotRow::read(&mut row.columns("key_slots")))
+            .map(|row| row.columns("key_slots").fixed())
             .collect()
     }
 
-    /// The data key with this id, and its slot under `root` if it has one.
+    /// The data key with this id, and its slots.
     ///
     /// # Errors
     /// As any read.
-    pub async fn key_with_slot(
-        &self,
-        id: KeyId,
-        root: RootId,
-    ) -> Result<Option<(DataKeyRow, Option<KeySlotRow>)>, StoreError> {
-        key_with_slot(self, id, root).await
+    pub async fn key_with_slots(&self, id: KeyId) -> Result<Option<KeyWithSlots>, StoreError> {
+        key_with_slots(self, id).await
     }
 
     /// The key that new values of the team (or the instance) are sealed, indexed, chained or
@@ -312,16 +319,12 @@ impl Tx {
         active(self, sql, team, purpose).await
     }
 
-    /// As [`Store::key_with_slot`], inside this transaction.
+    /// As [`Store::key_with_slots`], inside this transaction.
     ///
     /// # Errors
     /// As any read.
-    pub async fn key_with_slot(
-        &mut self,
-        id: KeyId,
-        root: RootId,
-    ) -> Result<Option<(DataKeyRow, Option<KeySlotRow>)>, StoreError> {
-        key_with_slot(self, id, root).await
+    pub async fn key_with_slots(&mut self, id: KeyId) -> Result<Option<KeyWithSlots>, StoreError> {
+        key_with_slots(self, id).await
     }
 
     /// As [`Store::roots`], inside this transaction.

@@ -223,6 +223,17 @@ impl From<AppError> for Problem {
                 "LAST_TEAM",
                 "This is the last team of the instance. Make another one first.",
             ),
+            AppError::KeyRefused(why) => Self::new(
+                StatusCode::CONFLICT,
+                "KEY_REFUSED",
+                format!("Refused: {why}."),
+            ),
+            AppError::RootRetired { .. } => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "ROOT_RETIRED",
+                "This process holds only a root key that was given up. Restart it with its \
+                 successor.",
+            ),
             AppError::Stale { current } => Self::new(
                 StatusCode::PRECONDITION_FAILED,
                 "STALE",
@@ -508,6 +519,12 @@ mod tests {
             ),
             (AppError::LastAdmin { of: "x".into() }, (409, "LAST_ADMIN")),
             (AppError::LastTeam, (409, "LAST_TEAM")),
+            (
+                AppError::KeyRefused(nodeloom_app::KeyVerbRefusal::UnknownRoot(
+                    nodeloom_crypto::RootId::from_bytes([1; 8]),
+                )),
+                (409, "KEY_REFUSED"),
+            ),
             (AppError::Stale { current: 4 }, (412, "STALE")),
             (
                 AppError::TooLarge { max_bytes: 9 },

@@ -87,7 +87,7 @@ async fn serve(mut config: ServeConfig, roots: Roots) -> Outcome {
     judged.keep_generated(&config.common)?;
 
     let origin = startup::origin();
-    let app = startup::open_instance(&config.common, judged.root, &origin).await?;
+    let app = startup::open_instance(&config.common, judged.roots, &origin).await?;
     if let Some(single_sign_on) = config.single_sign_on.take() {
         app.use_single_sign_on(outbound::single_sign_on(single_sign_on, &outbound));
     }
@@ -125,6 +125,7 @@ async fn serve(mut config: ServeConfig, roots: Roots) -> Outcome {
     if let Some(link) = &link {
         let _ = output::line(link);
     }
+    announce(&app).await;
     let periodic = tokio::spawn(periodic(app.clone(), config.common.clone()));
     let following = {
         let app = app.clone();
@@ -153,6 +154,12 @@ async fn serve(mut config: ServeConfig, roots: Roots) -> Outcome {
     periodic.abort();
     following.abort();
     checkpoint(&app, &config.common).await;
+    if let Err(error) = app.withdraw().await {
+        tracing::warn!(
+            error = startup::chain(&error),
+            "this process counts as alive for another minute"
+        );
+    }
     app.close().await;
     drop(lock);
     match ended {
@@ -426,12 +433,14 @@ async fn periodic(app: App, config: Config) {
     let mut checkpoints = every(CHECKPOINT_EVERY);
     let mut housekeeping = every(HOUSEKEEPING_EVERY);
     let mut links = every(LINK_EVERY);
+    let mut alive = every(App::ANNOUNCE_EVERY);
     let mut retention = interval(RETENTION_EVERY);
     retention.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let file = config.set_up_link();
     let mut link_until = file.exists().then(|| Instant::now() + LINK_LIFE);
     loop {
         tokio::select! {
+            _ = alive.tick() => announce(&app).await,
             _ = checkpoints.tick() => checkpoint(&app, &config).await,
             _ = housekeeping.tick() => {
                 if let Err(error) = app.housekeeping().await {
@@ -452,6 +461,16 @@ async fn periodic(app: App, config: Config) {
                 }
             }
         }
+    }
+}
+
+/// Says that this process lives, so that its root key is not given up.
+async fn announce(app: &App) {
+    if let Err(error) = app.announce(&startup::host_name()).await {
+        tracing::warn!(
+            error = startup::chain(&error),
+            "other processes do not hear that this one lives"
+        );
     }
 }
 

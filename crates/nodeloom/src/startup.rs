@@ -7,14 +7,14 @@ mod place;
 use std::fs;
 use std::time::Duration;
 
-use nodeloom_app::{App, AuditSink, KeyRefusal, OpenError, Verdict, judge};
+use nodeloom_app::{App, AuditSink, HeldRoots, KeyRefusal, OpenError, Verdict, judge, judge_held};
 use nodeloom_crypto::{RootKey, Secret, strength};
 use nodeloom_domain::{AuditEventId, Clock, audit::Origin};
-use nodeloom_store::{SCHEMA_VERSION, SchemaState, Store, StoreError, Survey, Target};
+use nodeloom_store::{RootState, SCHEMA_VERSION, SchemaState, Store, StoreError, Survey, Target};
 
 use crate::config::{Config, Mode};
 use crate::output::{Failure, Outcome, note};
-use crate::root_source::{self, Source, plain_reason};
+use crate::root_source::{self, RootString, Source, plain_reason};
 pub(crate) use key::{MAKE_A_KEY, Roots, weigh};
 pub(crate) use place::{Lock, prepare_data_dir, write_private};
 
@@ -24,8 +24,10 @@ const DATABASE_LIMIT: Duration = Duration::from_secs(5);
 /// A key that the data accept.
 #[derive(Debug)]
 pub(crate) struct Judged {
-    /// The key.
-    pub(crate) root: RootKey,
+    /// The key, and the one before it where that is given.
+    pub(crate) roots: HeldRoots,
+    /// Whether the data know only the previous key as yet.
+    pub(crate) needs_rewrap: bool,
     /// What was found in the database.
     pub(crate) survey: Survey,
     /// Whether there is nothing stored yet.
@@ -43,26 +45,44 @@ pub(crate) async fn judge_key(config: &Config, roots: &Roots) -> Outcome<Judged>
         return judge_without_key(config).await;
     };
     let survey = survey(config).await?;
-    let root = current.derive();
-    let verdict = judge(&survey, &root);
+    let previous = roots.previous.as_ref().map(|previous| previous.derive());
+    let held = HeldRoots::new(current.derive(), previous);
+    let verdict = judge_held(&survey, &held);
     if let Verdict::Refused(refusal) = verdict {
         return Err(refused(config, roots, &survey, &refusal));
     }
-    if let Some(previous) = &roots.previous {
-        note(
-            "note",
-            &format!(
-                "the previous key in {} is not needed and was ignored",
-                previous.source
-            ),
-        );
+    if let Some(given) = &roots.previous {
+        heed_previous(given, &held, &survey, matches!(verdict, Verdict::Fresh));
     }
     Ok(Judged {
-        root,
+        roots: held,
+        needs_rewrap: matches!(verdict, Verdict::Rewrap),
         is_fresh: matches!(verdict, Verdict::Fresh),
         survey,
         generated: None,
     })
+}
+
+/// Says what a previous key is good for, where it is good for nothing.
+fn heed_previous(given: &RootString, held: &HeldRoots, survey: &Survey, is_fresh: bool) {
+    let ignored = |why: &str| {
+        note(
+            "note",
+            &format!("the previous key in {} was ignored: {why}", given.source),
+        );
+    };
+    let Some(previous) = held.previous() else {
+        return ignored("it is the same as the current key");
+    };
+    let known = survey.roots.iter().find(|root| root.id == previous.id());
+    match known {
+        _ if is_fresh => ignored("there is nothing stored yet"),
+        None => ignored("the data have never known it"),
+        Some(root) if root.state == RootState::Retired => {
+            ignored("it is retired; remove APP_ENCRYPTION_KEY_PREVIOUS from the settings");
+        }
+        Some(_) => {}
+    }
 }
 
 async fn judge_without_key(config: &Config) -> Outcome<Judged> {
@@ -81,13 +101,16 @@ async fn judge_without_key(config: &Config) -> Outcome<Judged> {
     };
     match judge(&survey, &root) {
         // The new key is no key of the database: a match cannot be.
-        Verdict::Fresh | Verdict::Match if config.mode == Mode::Development => Ok(Judged {
-            root,
-            survey,
-            is_fresh: true,
-            generated: Some(generated),
-        }),
-        Verdict::Fresh | Verdict::Match => Err(missing.next_step(MAKE_A_KEY)),
+        Verdict::Fresh | Verdict::Match | Verdict::Rewrap if config.mode == Mode::Development => {
+            Ok(Judged {
+                roots: root.into(),
+                needs_rewrap: false,
+                survey,
+                is_fresh: true,
+                generated: Some(generated),
+            })
+        }
+        Verdict::Fresh | Verdict::Match | Verdict::Rewrap => Err(missing.next_step(MAKE_A_KEY)),
         Verdict::Refused(
             KeyRefusal::NeverSeen { expected, .. } | KeyRefusal::Retired { expected, .. },
         ) => {
@@ -131,8 +154,8 @@ fn refused(config: &Config, roots: &Roots, survey: &Survey, refusal: &KeyRefusal
     if of_key && let Some(previous) = &roots.previous {
         let fits = matches!(judge(survey, &previous.derive()), Verdict::Match);
         failure = failure.because(if fits {
-            "the previous key is the one that the data expect, but this version cannot \
-                 rewrap them under a new key yet"
+            "the previous key is the one that the data expect, and a retired key cannot \
+                 come back: make a new one"
         } else {
             "the previous key is not the one that the data expect either"
         });
@@ -306,7 +329,11 @@ impl Judged {
 ///
 /// # Errors
 /// As [`database_failure`], and whatever the application finds.
-pub(crate) async fn open_instance(config: &Config, root: RootKey, origin: &Origin) -> Outcome<App> {
+pub(crate) async fn open_instance(
+    config: &Config,
+    roots: HeldRoots,
+    origin: &Origin,
+) -> Outcome<App> {
     let store = within_limit(config, Store::open(&config.database)).await?;
     let ran = store
         .migrate()
@@ -315,20 +342,20 @@ pub(crate) async fn open_instance(config: &Config, root: RootKey, origin: &Origi
     for name in ran {
         tracing::info!(name, "migration");
     }
-    open_app(config, store, root, origin).await
+    open_app(config, store, roots, origin).await
 }
 
 /// Opens the instance in a database whose schema is up to date.
 pub(crate) async fn open_app(
     config: &Config,
     store: Store,
-    root: RootKey,
+    roots: HeldRoots,
     origin: &Origin,
 ) -> Outcome<App> {
     let sink = audit_sink(config)?;
     match Box::pin(App::open_with_sink(
         store,
-        root,
+        roots,
         Clock::system(),
         origin,
         sink,
@@ -365,9 +392,9 @@ fn audit_sink(config: &Config) -> Outcome<Option<AuditSink>> {
 ///
 /// # Errors
 /// As [`database_failure`]; the key does not fit, or there is nothing.
-pub(crate) async fn open_to_read(config: &Config, root: RootKey) -> Outcome<App> {
+pub(crate) async fn open_to_read(config: &Config, roots: HeldRoots) -> Outcome<App> {
     let store = within_limit(config, Store::open_to_read(&config.database)).await?;
-    match App::open_to_read(store, root, Clock::system()).await {
+    match App::open_to_read(store, roots, Clock::system()).await {
         Ok(app) => Ok(app),
         Err(OpenError::Key(refusal)) => Err(refusal.next_steps().into_iter().fold(
             Failure::configuration("the key does not fit the data").because(refusal.to_string()),
@@ -385,8 +412,26 @@ pub(crate) async fn open_to_read(config: &Config, root: RootKey) -> Outcome<App>
 /// Refuses to let a command work on data that are not there or have another shape.
 ///
 /// # Errors
-/// Nothing is stored yet, or the schema is older than this program.
+/// Nothing is stored yet, the schema is older than this program, or the data do not know the
+/// current key yet.
 pub(crate) fn require_instance(config: &Config, judged: &Judged) -> Outcome<()> {
+    require_data(config, judged)?;
+    if !judged.needs_rewrap {
+        return Ok(());
+    }
+    Err(
+        Failure::configuration("the data do not know the key in APP_ENCRYPTION_KEY yet")
+            .because("they are under the one in APP_ENCRYPTION_KEY_PREVIOUS")
+            .next_step("start `nodeloom serve` with both, which rewraps every key")
+            .next_step("or run `nodeloom key rewrap` with both"),
+    )
+}
+
+/// As [`require_instance`], for the command that makes the current key known.
+///
+/// # Errors
+/// Nothing is stored yet, or the schema is older than this program.
+pub(crate) fn require_data(config: &Config, judged: &Judged) -> Outcome<()> {
     if judged.is_fresh {
         return Err(
             Failure::configuration(format!("{} holds no data yet", config.database))

@@ -1,6 +1,6 @@
 //! New keys: random, wrapped under the root key, never derived from it.
 
-use nodeloom_crypto::{AuditKey, INSTANCE, KeyBinding, KeyId, KeyMaterial, Purpose, RootKey};
+use nodeloom_crypto::{AuditKey, KeyId, KeyMaterial, Purpose, RootKey};
 use nodeloom_domain::{
     Clock, InstanceId, TeamId,
     audit::{ActorKind, AuditActor, AuditEvent, Origin},
@@ -11,6 +11,7 @@ use nodeloom_store::{
     StoreError, TeamRow, Tx,
 };
 
+use super::{HeldRoots, roots::place};
 use crate::{AppError, AuditSink};
 
 /// Name of the team that a fresh instance begins with.
@@ -32,7 +33,7 @@ pub(crate) fn system() -> AuditActor {
 /// Returns `false` when another process was quicker.
 pub(crate) async fn instance(
     store: &Store,
-    root: &RootKey,
+    roots: &HeldRoots,
     clock: &Clock,
     origin: &Origin,
     sink: Option<&AuditSink>,
@@ -60,7 +61,7 @@ pub(crate) async fn instance(
     tx.insert_root(
         &permit,
         &RootKeyRow {
-            id: root.id(),
+            id: roots.current().id(),
             state: RootState::Active,
             first_seen: now,
             last_seen: now,
@@ -70,7 +71,7 @@ pub(crate) async fn instance(
     .await?;
     let mut chain = None;
     for purpose in [Purpose::Seal, Purpose::Index, Purpose::Audit, Purpose::Sign] {
-        let (key, material) = data_key(&mut tx, root, None, purpose, clock).await?;
+        let (key, material) = data_key(&mut tx, roots, None, purpose, clock).await?;
         if purpose == Purpose::Audit {
             chain = Some(AuditKey::new(key, material));
         }
@@ -87,11 +88,11 @@ pub(crate) async fn instance(
         },
     )
     .await?;
-    data_key(&mut tx, root, Some(team), Purpose::Seal, clock).await?;
+    data_key(&mut tx, roots, Some(team), Purpose::Seal, clock).await?;
     let events = [
         AuditEvent::new(now, system(), "instance.create", origin)
             .on("instance", id.as_bytes(), "instance")
-            .with("rootId", root.id().to_string()),
+            .with("rootId", roots.current().id().to_string()),
         AuditEvent::new(now, system(), "team.create", origin)
             .in_team(team)
             .on("team", team.as_bytes(), FIRST_TEAM),
@@ -100,46 +101,47 @@ pub(crate) async fn instance(
     Ok(true)
 }
 
-/// Makes one data key with its slot under `root`, inside the caller's transaction.
+/// Makes one data key with a slot under each root that is held and active, inside the caller's
+/// transaction: replicas that hold only one of two roots open it alike.
+///
+/// # Errors
+/// [`AppError::RootRetired`] when no held root is active any more.
 pub(crate) async fn data_key(
     tx: &mut Tx,
-    root: &RootKey,
+    roots: &HeldRoots,
     team: Option<TeamId>,
     purpose: Purpose,
     clock: &Clock,
 ) -> Result<(KeyId, KeyMaterial), AppError> {
     let now = clock.now();
     let permit = policy::housekeeping();
+    let active = tx.hold_active_roots().await?;
+    let wrapping: Vec<&RootKey> = roots
+        .iter()
+        .filter(|root| active.contains(&root.id()))
+        .collect();
+    if wrapping.is_empty() {
+        return Err(AppError::RootRetired {
+            root: roots.current().id(),
+        });
+    }
     let (id, material) = (KeyId::generate()?, KeyMaterial::generate()?);
-    let owner = team.map_or(INSTANCE, |team| *team.as_bytes());
-    let envelope = root.wrap_key(
-        &KeyBinding {
-            purpose,
-            team: owner,
-            key: id,
-        },
-        &material,
-    )?;
-    tx.insert_data_key(
-        &permit,
-        &DataKeyRow {
-            id,
-            team_id: team,
-            purpose,
-            state: KeyState::Active,
-            created_at: now,
-        },
-    )
-    .await?;
-    tx.insert_slot(
-        &permit,
-        &KeySlotRow {
+    let key = DataKeyRow {
+        id,
+        team_id: team,
+        purpose,
+        state: KeyState::Active,
+        created_at: now,
+    };
+    tx.insert_data_key(&permit, &key).await?;
+    for root in wrapping {
+        let slot = KeySlotRow {
             data_key_id: id,
             root_id: root.id(),
-            envelope,
+            envelope: root.wrap_key(&place(&key), &material)?,
             created_at: now,
-        },
-    )
-    .await?;
+        };
+        tx.insert_slot(&permit, &slot).await?;
+    }
     Ok((id, material))
 }

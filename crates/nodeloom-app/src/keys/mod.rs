@@ -2,12 +2,20 @@
 //! verbs that use-cases need, seal and open.
 
 mod birth;
-
+mod process;
+mod retire;
+mod rewrap;
+mod roots;
 mod status;
 
 pub(crate) use birth::{data_key, instance as birth_instance, system};
+pub(crate) use rewrap::rewrap;
 pub(crate) use status::hex;
 
+pub use process::LiveProcess;
+pub use retire::Retired;
+pub use rewrap::Rewrapped;
+pub use roots::HeldRoots;
 pub use status::{CensusLine, DataKeyStatus, KeyStatus, RootStatus};
 
 use std::{
@@ -16,13 +24,14 @@ use std::{
 };
 
 use nodeloom_crypto::{
-    AuditKey, Binding, DataKey, INSTANCE, IndexKey, KeyBinding, KeyId, KeyMaterial, KeyRing,
-    OpenError, Purpose, RootId, RootKey, Secret, SigningKey, envelope,
+    AuditKey, Binding, DataKey, INSTANCE, IndexKey, KeyId, KeyRing, OpenError, Purpose, RootId,
+    Secret, SigningKey, envelope,
 };
 use nodeloom_domain::TeamId;
-use nodeloom_store::{DataKeyRow, KeySlotRow, KeyState, Store, Tx};
+use nodeloom_store::{KeyState, KeyWithSlots, Store, Tx};
 
 use crate::AppError;
+use roots::Unwrapped;
 
 /// Why a stored value does not open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +54,7 @@ impl From<Unopened> for AppError {
 
 /// Everything secret that stays in memory while a process runs.
 pub(crate) struct Keys {
-    root: RootKey,
+    roots: HeldRoots,
     /// Seal keys of teams and the instance, unwrapped when first needed.
     ring: RwLock<KeyRing>,
     index: BTreeMap<KeyId, IndexKey>,
@@ -57,26 +66,23 @@ pub(crate) struct Keys {
 
 impl Keys {
     /// Unwraps the instance's index, audit and signing keys.
-    pub(crate) async fn load(store: &Store, root: RootKey) -> Result<Self, AppError> {
+    pub(crate) async fn load(store: &Store, roots: HeldRoots) -> Result<Self, AppError> {
         let mut index = BTreeMap::new();
         let mut audit = BTreeMap::new();
         let mut signing = None;
         let (mut active_index, mut active_audit) = (None, None);
-        let slots: BTreeMap<KeyId, Vec<u8>> = store
-            .slots_for_root(root.id())
-            .await?
-            .into_iter()
-            .map(|slot| (slot.data_key_id, slot.envelope))
-            .collect();
         for row in store.data_keys().await? {
             if row.team_id.is_some() || row.purpose == Purpose::Seal {
                 continue;
             }
-            let Some(envelope) = slots.get(&row.id) else {
-                continue;
+            let slots = store.slots_of(row.id).await?;
+            let material = match roots.unwrap(&row, &slots) {
+                Unwrapped::Opened(material) => material,
+                Unwrapped::NotHeld => continue,
+                Unwrapped::Damaged => {
+                    return Err(AppError::internal("a key of the instance does not open"));
+                }
             };
-            let material = unwrap(&root, &row, envelope)
-                .map_err(|_| AppError::internal("a key of the instance does not open"))?;
             let active = row.state == KeyState::Active;
             match row.purpose {
                 Purpose::Index => {
@@ -94,7 +100,7 @@ impl Keys {
         let missing =
             || AppError::internal("the instance has no active index, audit or signing key");
         Ok(Self {
-            root,
+            roots,
             ring: RwLock::new(KeyRing::new()),
             active_index: active_index.ok_or_else(missing)?,
             index,
@@ -105,11 +111,11 @@ impl Keys {
     }
 
     pub(crate) fn root_id(&self) -> RootId {
-        self.root.id()
+        self.roots.current().id()
     }
 
-    pub(crate) const fn root(&self) -> &RootKey {
-        &self.root
+    pub(crate) const fn roots(&self) -> &HeldRoots {
+        &self.roots
     }
 
     /// Drops the keys of a team that is gone.
@@ -184,7 +190,7 @@ impl Keys {
         let key = match self.held(row.id) {
             Some(key) => key,
             None => {
-                let found = tx.key_with_slot(row.id, self.root.id()).await?;
+                let found = tx.key_with_slots(row.id).await?;
                 self.admit(row.id, found)?.map_err(AppError::from)?
             }
         };
@@ -202,12 +208,10 @@ impl Keys {
     ) -> Result<Result<Secret<Vec<u8>>, Unopened>, AppError> {
         let key = match self.named(sealed) {
             Ok((_, Some(key))) => key,
-            Ok((id, None)) => {
-                match self.admit(id, store.key_with_slot(id, self.root.id()).await?)? {
-                    Ok(key) => key,
-                    Err(unopened) => return Ok(Err(unopened)),
-                }
-            }
+            Ok((id, None)) => match self.admit(id, store.key_with_slots(id).await?)? {
+                Ok(key) => key,
+                Err(unopened) => return Ok(Err(unopened)),
+            },
             Err(unopened) => return Ok(Err(unopened)),
         };
         Ok(open_with(&key, binding, sealed))
@@ -223,7 +227,7 @@ impl Keys {
     ) -> Result<Result<Secret<Vec<u8>>, Unopened>, AppError> {
         let key = match self.named(sealed) {
             Ok((_, Some(key))) => key,
-            Ok((id, None)) => match self.admit(id, tx.key_with_slot(id, self.root.id()).await?)? {
+            Ok((id, None)) => match self.admit(id, tx.key_with_slots(id).await?)? {
                 Ok(key) => key,
                 Err(unopened) => return Ok(Err(unopened)),
             },
@@ -251,9 +255,9 @@ impl Keys {
     fn admit(
         &self,
         id: KeyId,
-        found: Option<(DataKeyRow, Option<KeySlotRow>)>,
+        found: Option<KeyWithSlots>,
     ) -> Result<Result<Arc<DataKey>, Unopened>, AppError> {
-        let Some((row, slot)) = found else {
+        let Some((row, slots)) = found else {
             return Ok(Err(Unopened::Quarantined("its key id belongs to no key")));
         };
         if row.purpose != Purpose::Seal {
@@ -261,12 +265,13 @@ impl Keys {
                 "its key id belongs to a key that seals nothing",
             )));
         }
-        let Some(slot) = slot else {
-            return Ok(Err(Unopened::Locked));
-        };
-        let Ok(material) = unwrap(&self.root, &row, &slot.envelope) else {
-            tracing::error!(key.id = %id, "a wrapped data key does not open: its slot is damaged");
-            return Ok(Err(Unopened::Locked));
+        let material = match self.roots.unwrap(&row, &slots) {
+            Unwrapped::Opened(material) => material,
+            Unwrapped::NotHeld => return Ok(Err(Unopened::Locked)),
+            Unwrapped::Damaged => {
+                tracing::error!(key.id = %id, "a wrapped data key does not open: its slot is damaged");
+                return Ok(Err(Unopened::Locked));
+            }
         };
         let team = row.team_id.map_or(INSTANCE, |team| *team.as_bytes());
         let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
@@ -290,16 +295,4 @@ const fn refusal(error: OpenError) -> Unopened {
         OpenError::Malformed { .. } => "malformed envelope",
         _ => "not authentic in its place",
     })
-}
-
-fn unwrap(root: &RootKey, row: &DataKeyRow, envelope: &[u8]) -> Result<KeyMaterial, OpenError> {
-    let team = row.team_id.map_or(INSTANCE, |team| *team.as_bytes());
-    root.unwrap_key(
-        &KeyBinding {
-            purpose: row.purpose,
-            team,
-            key: row.id,
-        },
-        envelope,
-    )
 }

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use nodeloom_crypto::{KeyId, RootId};
 use nodeloom_domain::{
     Timestamp,
     policy::{Action, Resource},
 };
 use serde::Serialize;
 
+use super::LiveProcess;
 use crate::{App, AppError, Ctx};
 
 /// Root keys, data keys, and how many values each data key holds.
@@ -26,6 +28,8 @@ pub struct KeyStatus {
     pub data_keys: Vec<DataKeyStatus>,
     /// Values by key, kind and state.
     pub census: Vec<CensusLine>,
+    /// Processes that live now and the root keys that they hold.
+    pub processes: Vec<LiveProcess>,
 }
 
 /// One root key on record.
@@ -56,8 +60,10 @@ pub struct DataKeyStatus {
     pub state: &'static str,
     /// When it was made.
     pub created_at: Timestamp,
-    /// Whether it is wrapped under the root key that this process holds.
+    /// Whether it is wrapped under the root key that this process works under.
     pub has_slot: bool,
+    /// Ids of the root keys that it is wrapped under.
+    pub slots: Vec<String>,
 }
 
 /// How many sealed values share key, kind and state.
@@ -96,20 +102,21 @@ impl App {
 
     pub(crate) async fn census_of_keys(&self) -> Result<KeyStatus, AppError> {
         let store = self.store();
-        let held: BTreeMap<_, _> = store
-            .slots_for_root(self.keys().root_id())
-            .await?
-            .into_iter()
-            .map(|slot| (slot.data_key_id, ()))
-            .collect();
+        let roots = store.roots().await?;
+        let mut slots: BTreeMap<KeyId, Vec<RootId>> = BTreeMap::new();
+        for root in &roots {
+            for key in store.keys_under_root(root.id).await? {
+                slots.entry(key).or_default().push(root.id);
+            }
+        }
+        let current = self.keys().root_id();
+        let under = |key: &KeyId| slots.get(key).map_or(&[][..], Vec::as_slice);
         Ok(KeyStatus {
             root_id: self.keys().root_id().to_string(),
             algorithm: "XAES-256-GCM",
             signing_public_key: hex(&self.keys().signing().public_key()),
-            roots: store
-                .roots()
-                .await?
-                .into_iter()
+            roots: roots
+                .iter()
                 .map(|row| RootStatus {
                     id: row.id.to_string(),
                     state: row.state.as_str(),
@@ -127,7 +134,8 @@ impl App {
                     purpose: row.purpose.as_str(),
                     state: row.state.as_str(),
                     created_at: row.created_at,
-                    has_slot: held.contains_key(&row.id),
+                    has_slot: under(&row.id).contains(&current),
+                    slots: under(&row.id).iter().map(ToString::to_string).collect(),
                 })
                 .collect(),
             census: store
@@ -141,6 +149,7 @@ impl App {
                     count: row.count,
                 })
                 .collect(),
+            processes: self.live_processes().await?,
         })
     }
 }

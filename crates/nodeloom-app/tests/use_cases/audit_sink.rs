@@ -45,7 +45,7 @@ async fn with_sink(world: &World, settings: SinkSettings) -> App {
     let root = RootKey::derive(ROOT.as_bytes());
     let (store, clock) = (world.store.clone(), world.clock.clone());
     let sink = AuditSink::new(settings).unwrap();
-    App::open_with_sink(store, root, clock, &origin(), Some(sink))
+    App::open_with_sink(store, root.into(), clock, &origin(), Some(sink))
         .await
         .unwrap()
 }
@@ -323,7 +323,14 @@ async fn an_instance_is_born_into_its_sink(db: Db) {
     let open = async |target: &str| {
         let root = RootKey::derive(ROOT.as_bytes());
         let sink = AuditSink::new(settings(target, true)).unwrap();
-        App::open_with_sink(store.clone(), root, clock.clone(), &origin(), Some(sink)).await
+        App::open_with_sink(
+            store.clone(),
+            root.into(),
+            clock.clone(),
+            &origin(),
+            Some(sink),
+        )
+        .await
     };
     assert!(open("file:/dev/full").await.is_err());
     assert_eq!(db.count("instance").await, 0);

@@ -14,6 +14,7 @@ mod key;
 mod password;
 mod permission;
 mod quarantine;
+mod rewrap;
 mod schema;
 mod session;
 mod set_up;

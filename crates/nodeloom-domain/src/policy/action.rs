@@ -90,6 +90,14 @@ actions! {
     AuditPrune = "audit.prune",
     /// See which keys there are and how many values each holds.
     KeyStatus = "key.status",
+    /// Give every key a slot under the new root key.
+    KeyRewrap = "key.rewrap",
+    /// Give a root key up: its slots are dropped.
+    KeyRetire = "key.retire",
+    /// Re-encrypt every value under new data keys; of a team, or of all.
+    KeyRotate = "key.rotate",
+    /// Open every value now and count.
+    KeyVerify = "key.verify",
     /// See every person of the instance.
     UserRead = "user.read",
     /// Make a person without an invitation.
@@ -131,6 +139,9 @@ impl Action {
                 | Self::InvitationCreate
                 | Self::TokenCreate
                 | Self::AuditPrune
+                | Self::KeyRewrap
+                | Self::KeyRetire
+                | Self::KeyRotate
                 | Self::UserCreate
                 | Self::UserUpdate
                 | Self::UserReactivate

@@ -21,6 +21,7 @@ pub(super) const fn allows(role: Role, action: Action) -> bool {
             matches!(role, Role::Auditor | Role::Admin)
         }
         Action::CredentialPurge
+        | Action::KeyRotate
         | Action::TeamUpdate
         | Action::MemberGrant
         | Action::MemberRemove
@@ -33,6 +34,9 @@ pub(super) const fn allows(role: Role, action: Action) -> bool {
         Action::TeamCreate
         | Action::TeamDelete
         | Action::AuditPrune
+        | Action::KeyRewrap
+        | Action::KeyRetire
+        | Action::KeyVerify
         | Action::UserRead
         | Action::UserCreate
         | Action::UserUpdate
@@ -73,6 +77,7 @@ pub(super) const fn allows_instance_admin(action: Action) -> bool {
             | Action::AuditRead
             | Action::AuditExport
             | Action::KeyStatus
+            | Action::KeyRotate
     )
 }
 
@@ -88,6 +93,10 @@ pub(super) const fn concerns_instance(action: Action) -> bool {
             | Action::AuditExport
             | Action::AuditPrune
             | Action::KeyStatus
+            | Action::KeyRewrap
+            | Action::KeyRetire
+            | Action::KeyRotate
+            | Action::KeyVerify
             | Action::UserRead
             | Action::UserCreate
             | Action::UserUpdate

@@ -21,32 +21,13 @@ async fn keys_and_slots(db: Db) {
     let world = World::new(db).await;
     let store = &world.store;
     assert_eq!(store.data_keys().await.unwrap().len(), 3);
-    assert_eq!(store.slots_for_root(world.root).await.unwrap().len(), 3);
-    let (key, found) = store
-        .key_with_slot(world.seal, world.root)
-        .await
-        .unwrap()
-        .unwrap();
+    assert_eq!(store.keys_under_root(world.root).await.unwrap().len(), 3);
+    let (key, found) = store.key_with_slots(world.seal).await.unwrap().unwrap();
     assert_eq!(key.team_id, Some(world.team));
-    assert_eq!(found.unwrap(), slot(world.seal, world.root));
+    assert_eq!(found, [slot(world.seal, world.root)]);
     let stranger = RootId::from_bytes([1; 8]);
-    assert!(
-        store
-            .key_with_slot(world.seal, stranger)
-            .await
-            .unwrap()
-            .unwrap()
-            .1
-            .is_none()
-    );
     let unknown = KeyId::from_bytes([1; 8]);
-    assert!(
-        store
-            .key_with_slot(unknown, world.root)
-            .await
-            .unwrap()
-            .is_none()
-    );
+    assert!(store.key_with_slots(unknown).await.unwrap().is_none());
     assert!(store.data_key(unknown).await.unwrap().is_none());
     let active = store
         .active_data_key(Some(world.team), Purpose::Seal)

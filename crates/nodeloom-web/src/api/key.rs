@@ -27,6 +27,25 @@ pub(crate) struct KeyStatusSchema {
     data_keys: Vec<DataKeyStatusSchema>,
     /// Sealed values by key, kind and state.
     census: Vec<CensusLineSchema>,
+    /// Processes that live now.
+    processes: Vec<LiveProcessSchema>,
+}
+
+/// A process of the instance.
+#[derive(ToSchema)]
+#[schema(as = LiveProcess, rename_all = "camelCase")]
+#[expect(dead_code, reason = "describes what the application serialises")]
+pub(crate) struct LiveProcessSchema {
+    /// Name of its machine.
+    host: String,
+    /// Its process number there.
+    pid: u32,
+    /// Ids of the root keys that it holds; it works under the first.
+    roots: Vec<String>,
+    #[schema(format = DateTime)]
+    started_at: String,
+    #[schema(format = DateTime)]
+    last_seen_at: String,
 }
 
 /// A root key on record.
@@ -60,8 +79,10 @@ pub(crate) struct DataKeyStatusSchema {
     state: String,
     #[schema(format = DateTime)]
     created_at: String,
-    /// Whether it is wrapped under the root key that this process holds.
+    /// Whether it is wrapped under the root key that this process works under.
     has_slot: bool,
+    /// Ids of the root keys that it is wrapped under.
+    slots: Vec<String>,
 }
 
 /// How many sealed values share key, kind and state.

@@ -1,5 +1,7 @@
 //! `nodeloom key`: make a key, judge a key, look at the keys of an instance.
 
+mod change;
+
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 
@@ -13,6 +15,7 @@ use crate::environment::Environment;
 use crate::output::{self, Exit, Failure, Format, Outcome, Table};
 use crate::root_source::{self, Which, plain_reason};
 use crate::startup::{self, MAKE_A_KEY};
+use change::{RETIRE_EXAMPLES, REWRAP_EXAMPLES, Retire, Rewrap};
 
 const GENERATE_EXAMPLES: &str = "\
 Examples:
@@ -45,6 +48,19 @@ pub(crate) enum Key {
     /// Show root keys, data keys, and how many values each data key seals
     #[command(after_help = STATUS_EXAMPLES)]
     Status(Status),
+    /// Give every data key a slot under the new root key, without a server
+    ///
+    /// Set the new key as APP_ENCRYPTION_KEY and the former one as APP_ENCRYPTION_KEY_PREVIOUS.
+    /// Both open the data afterwards, until the former one is retired. `nodeloom serve` does the
+    /// same when it starts with both.
+    #[command(after_help = REWRAP_EXAMPLES)]
+    Rewrap(Rewrap),
+    /// Give a root key up: it opens nothing afterwards
+    ///
+    /// Refused while a live process holds no other root key, or when a data key would be lost.
+    /// Backups from before still open under the retired key: keep it as long as you keep them.
+    #[command(after_help = RETIRE_EXAMPLES)]
+    Retire(Retire),
 }
 
 #[derive(Debug, Args)]
@@ -73,6 +89,8 @@ impl Key {
             Self::Generate => generate(),
             Self::Check(check) => check.run(&environment),
             Self::Status(status) => block_on(status.run(environment, flags)),
+            Self::Rewrap(rewrap) => block_on(rewrap.run(environment, flags)),
+            Self::Retire(retire) => block_on(retire.run(environment, flags)),
         }
     }
 }
@@ -287,6 +305,18 @@ impl Status {
             ]);
         }
         output::line(&format!("\n{keys}"))?;
+        if !status.processes.is_empty() {
+            let mut processes = Table::new(["LIVE PROCESS", "HOST", "ROOT KEYS HELD", "SINCE"]);
+            for process in status.processes {
+                processes.row([
+                    process.pid.to_string(),
+                    process.host,
+                    process.roots.join(", "),
+                    process.started_at.to_string(),
+                ]);
+            }
+            output::line(&format!("\n{processes}"))?;
+        }
         Ok(Exit::Done)
     }
 }

@@ -43,8 +43,16 @@ pub(crate) async fn open(
 ) -> Outcome<Session> {
     let (config, roots, judged) = judged(environment, flags, strictness).await?;
     startup::require_instance(&config, &judged)?;
+    open_judged(config, roots, judged).await
+}
+
+/// Opens what was judged.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) async fn open_judged(config: Config, roots: Roots, judged: Judged) -> Outcome<Session> {
     let origin = startup::origin();
-    let app = startup::open_instance(&config, judged.root, &origin).await?;
+    let app = startup::open_instance(&config, judged.roots, &origin).await?;
     let who = Who::Operator {
         user: startup::user_name(),
         host: startup::host_name(),
@@ -123,6 +131,10 @@ pub(crate) fn failure(what: &str, error: AppError) -> Failure {
         AppError::Quarantined => failed
             .next_step("run `nodeloom doctor`, which names every value that does not open")
             .next_step("restore the value from a backup, or set every required field anew"),
+        AppError::KeyRefused(ref why) => why
+            .next_steps()
+            .iter()
+            .fold(failed, |failure, step| failure.next_step(*step)),
         AppError::Locked => {
             failed.next_step("bring the key back that sealed it; see `nodeloom key status`")
         }

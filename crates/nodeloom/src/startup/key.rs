@@ -90,8 +90,8 @@ fn weak(source: &str, weakness: &strength::Weakness) -> Failure {
         .because(format!("rule `{}`: {weakness}", weakness.rule.code()))
         .next_step(MAKE_A_KEY)
         .next_step(
-            "if this key already protects data, keep it: this version cannot change it yet, and \
-             APP_ENV=development starts with a warning instead",
+            "if this key already protects data, set it as APP_ENCRYPTION_KEY_PREVIOUS and a new, \
+             strong one as APP_ENCRYPTION_KEY",
         )
 }
 

@@ -195,7 +195,10 @@ impl World {
             team,
             key: row.id,
         };
-        self.root.unwrap_key(&binding, &slots[0].envelope).unwrap()
+        let own = slots.iter().find(|slot| slot.root_id == self.root.id());
+        self.root
+            .unwrap_key(&binding, &own.unwrap().envelope)
+            .unwrap()
     }
 
     pub(crate) async fn active(&self, team: Option<TeamId>, purpose: Purpose) -> DataKeyRow {
@@ -356,6 +359,23 @@ impl World {
     /// Stores a `BEARER_TOKEN` of this value.
     pub(crate) async fn add(&self, team: TeamId, name: &str, token: &str) -> CredentialView {
         self.create(&operator(), team, name, token).await.unwrap()
+    }
+
+    /// As [`World::add`], through another process.
+    pub(crate) async fn add_with(
+        &self,
+        app: &App,
+        team: TeamId,
+        name: &str,
+        token: &str,
+    ) -> CredentialView {
+        let new = NewCredential {
+            team,
+            name: name.into(),
+            kind: "BEARER_TOKEN".into(),
+            data: object(json!({ "token": token })),
+        };
+        app.create_credential(&operator(), new).await.unwrap()
     }
 
     pub(crate) async fn create(

@@ -58,7 +58,7 @@ impl Verify {
             }
             let judged = startup::judge_key(&config, &roots).await?;
             startup::require_instance(&config, &judged)?;
-            let app = startup::open_to_read(&config, judged.root).await?;
+            let app = startup::open_to_read(&config, judged.roots).await?;
             let result = self.verify(&app, &own).await;
             app.close().await;
             result
