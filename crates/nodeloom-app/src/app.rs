@@ -11,7 +11,7 @@ use nodeloom_store::{Store, Tx};
 
 use crate::{
     AppError, AuditSink, Ctx, HeldRoots, KeyRefusal, OpenError, SingleSignOn, Verdict, Who,
-    judge_held, keys, keys::Keys,
+    credential::Tests, judge_held, keys, keys::Keys,
 };
 
 /// An open instance: its database, the keys that this process holds, the clock.
@@ -26,6 +26,7 @@ struct Inner {
     process: [u8; 16],
     sink: Option<AuditSink>,
     single_sign_on: OnceLock<SingleSignOn>,
+    tests: OnceLock<Tests>,
 }
 
 impl App {
@@ -92,6 +93,7 @@ impl App {
             clock,
             sink,
             single_sign_on: OnceLock::new(),
+            tests: OnceLock::new(),
         }));
         app.touch_root().await?;
         Ok(app)
@@ -122,6 +124,7 @@ impl App {
             clock,
             sink: None,
             single_sign_on: OnceLock::new(),
+            tests: OnceLock::new(),
         })))
     }
 
@@ -146,6 +149,15 @@ impl App {
 
     pub(crate) fn single_sign_on(&self) -> Option<&SingleSignOn> {
         self.0.single_sign_on.get()
+    }
+
+    pub(crate) fn set_tests(&self, tests: Tests) {
+        // The first ones stay.
+        let _ = self.0.tests.set(tests);
+    }
+
+    pub(crate) fn tests(&self) -> Option<&Tests> {
+        self.0.tests.get()
     }
 
     pub(crate) fn store(&self) -> &Store {

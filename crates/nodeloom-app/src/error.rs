@@ -33,6 +33,9 @@ pub enum AppError {
     /// There is no such record, or none that the actor may know of.
     #[error("not found")]
     NotFound,
+    /// Only a deleted credential can be undeleted or purged.
+    #[error("the credential is not deleted")]
+    NotDeleted,
     /// Another record of the team has that name.
     #[error("the team already has a credential named \"{name}\"")]
     NameTaken {

@@ -24,7 +24,9 @@ pub use audit::{
     RecordTarget, SinkSettings, SinkState, SinkTarget,
 };
 pub use credential::{
-    CredentialChange, CredentialList, CredentialView, ListCredentials, NewCredential, Revealed,
+    AttributeChange, ConnectionTester, CredentialChange, CredentialList, CredentialUse,
+    CredentialVersion, CredentialView, DeletedCredential, ListCredentials, NewCredential, Revealed,
+    TestFinding, TestReport, TestRequest, Testing,
 };
 pub use ctx::{Ctx, Who};
 pub use doctor::{DoctorReport, UnopenedValue};

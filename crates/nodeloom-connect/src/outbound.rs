@@ -2,8 +2,10 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use nodeloom_domain::attributes::hosts_allow;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
@@ -59,16 +61,28 @@ pub struct Outbound {
     guard: Guard,
     trust: Trust,
     limits: Limits,
+    /// The only hosts to connect to; none: all that the guard lets through.
+    bound_to: Arc<[String]>,
 }
 
 impl Outbound {
     /// Connections that `guard` lets through, to peers that `trust` vouches for, within `limits`.
     #[must_use]
-    pub const fn new(guard: Guard, trust: Trust, limits: Limits) -> Self {
+    pub fn new(guard: Guard, trust: Trust, limits: Limits) -> Self {
         Self {
             guard,
             trust,
             limits,
+            bound_to: Arc::default(),
+        }
+    }
+
+    /// The same, to these hosts alone (`nodeloom_domain::attributes::hosts_allow`).
+    #[must_use]
+    pub fn bound_to(&self, hosts: &[String]) -> Self {
+        Self {
+            bound_to: hosts.into(),
+            ..self.clone()
         }
     }
 
@@ -98,6 +112,9 @@ impl Outbound {
     /// # Errors
     /// If the guard refuses, no address answers, or the limit passes.
     pub async fn connect(&self, host: &str, port: u16) -> Result<TcpStream, ConnectError> {
+        if !hosts_allow(&self.bound_to, host, port) {
+            return Err(Refused::NotBound.into());
+        }
         let deadline = Instant::now() + self.limits.connect;
         let addresses = timeout_at(deadline, self.guard.resolve(host, port))
             .await

@@ -1,6 +1,7 @@
 //! Ids, names, roles, credential types and the policy of nodeloom: pure values
 //! and rules. Nothing here does I/O, knows HTTP, SQL or a cipher.
 
+pub mod attributes;
 pub mod audit;
 pub mod credential_type;
 mod field_error;

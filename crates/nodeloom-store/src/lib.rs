@@ -35,7 +35,7 @@ pub use audit::{
 };
 pub use credential::{
     CredentialActivity, CredentialAttributes, CredentialRow, CredentialTestRow, CredentialUseRow,
-    CredentialVersionRow, DeletionRow,
+    CredentialVersionRow, DeletionRow, FieldChanges,
 };
 pub use engine::{EngineKind, UnknownWord};
 pub use error::{Cause, ConflictKind, StoreError};

@@ -252,6 +252,21 @@ reads!(Store,);
 reads!(Tx, mut);
 
 impl Tx {
+    /// Whether this person is active and a member of the team.
+    ///
+    /// # Errors
+    /// As any read.
+    pub async fn is_active_member(
+        &mut self,
+        user: UserId,
+        team: TeamId,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "SELECT 1 FROM memberships m JOIN users u ON u.id = m.user_id \
+             WHERE m.user_id = $1 AND m.team_id = $2 AND u.state = 'active'";
+        let rows = self.fetch(SQL, &[(&user).into(), (&team).into()]).await?;
+        Ok(!rows.is_empty())
+    }
+
     /// Adds a team. Permit: setting the instance up, or making teams.
     ///
     /// # Errors

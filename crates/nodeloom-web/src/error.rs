@@ -223,6 +223,11 @@ impl From<AppError> for Problem {
                 "LAST_TEAM",
                 "This is the last team of the instance. Make another one first.",
             ),
+            AppError::NotDeleted => Self::new(
+                StatusCode::CONFLICT,
+                "NOT_DELETED",
+                "The credential is not deleted. Delete it first.",
+            ),
             AppError::KeyRefused(why) => Self::new(
                 StatusCode::CONFLICT,
                 "KEY_REFUSED",
@@ -519,6 +524,7 @@ mod tests {
             ),
             (AppError::LastAdmin { of: "x".into() }, (409, "LAST_ADMIN")),
             (AppError::LastTeam, (409, "LAST_TEAM")),
+            (AppError::NotDeleted, (409, "NOT_DELETED")),
             (
                 AppError::KeyRefused(nodeloom_app::KeyVerbRefusal::UnknownRoot(
                     nodeloom_crypto::RootId::from_bytes([1; 8]),

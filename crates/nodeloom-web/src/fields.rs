@@ -64,6 +64,15 @@ impl Object {
         texts.or_else(|| self.refuse(name, "type", "must be an array of texts"))
     }
 
+    /// `true` or `false`, which may be absent or `null`.
+    pub(crate) fn optional_bool(&mut self, name: &str) -> Option<bool> {
+        match self.members.remove(name) {
+            Some(Value::Bool(value)) => Some(value),
+            Some(Value::Null) | None => None,
+            Some(_) => self.refuse(name, "type", "must be true or false"),
+        }
+    }
+
     /// A whole number that may be absent or `null`.
     pub(crate) fn optional_number(&mut self, name: &str) -> Option<u32> {
         match self.members.remove(name) {
@@ -116,7 +125,8 @@ impl Object {
             .unwrap_or_else(|| Problem::invalid(FieldErrors::default()))
     }
 
-    fn refuse<T>(&mut self, name: &str, rule: &str, message: &str) -> Option<T> {
+    /// Says what is wrong with a member that was picked.
+    pub(crate) fn refuse<T>(&mut self, name: &str, rule: &str, message: &str) -> Option<T> {
         self.refused.push(name, rule, message);
         None
     }

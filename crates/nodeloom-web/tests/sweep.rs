@@ -11,7 +11,7 @@ use axum::{
     extract::ConnectInfo,
     http::Request,
 };
-use nodeloom_app::{App, NewAdmin, password};
+use nodeloom_app::{App, ConnectionTester, NewAdmin, TestFinding, TestRequest, Testing, password};
 use nodeloom_crypto::{RootKey, Secret};
 use nodeloom_domain::{Clock, Role, TeamId, UserId, audit::Origin, policy};
 use nodeloom_store::{MembershipRow, Store, Target, TeamRow, UserRow, UserState};
@@ -89,6 +89,7 @@ fn body(operation: &str, target: &Aim<'_>) -> Option<Value> {
         "createToken" => json!({"name": "ci", "teamId": target.team, "role": "VIEWER"}),
         "updateCredential" => json!({"name": "Renamed"}),
         "revealCredential" => json!({"reason": "the sweep"}),
+        "undeleteCredential" => json!({"name": "Back"}),
         "createTeam" => json!({"name": "Made"}),
         "updateTeam" => json!({"name": "Default"}),
         // Nobody deletes the team that all others are asked about.
@@ -104,6 +105,22 @@ struct World {
     _folder: tempfile::TempDir,
 }
 
+/// Connects nowhere: who may test is the question here.
+struct NoTester;
+
+impl ConnectionTester for NoTester {
+    fn test<'a>(&'a self, _: TestRequest<'a>) -> Testing<'a> {
+        Box::pin(async {
+            TestFinding {
+                status: "ok",
+                code: "reached",
+                message: "nothing was asked".into(),
+                duration: std::time::Duration::ZERO,
+            }
+        })
+    }
+}
+
 async fn world() -> World {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("nodeloom.db");
@@ -114,6 +131,7 @@ async fn world() -> World {
     let app = App::open(store.clone(), root, Clock::system(), &origin)
         .await
         .unwrap();
+    app.use_connection_tester(NoTester);
     let admin = NewAdmin {
         email: ADMIN.into(),
         password: Secret::new(PASSWORD.into()),

@@ -112,6 +112,10 @@ pub(crate) struct Config {
     pub(crate) audit_sink: Option<SinkSettings>,
     /// How many days of the audit trail the server keeps; all of them if nothing is set.
     pub(crate) audit_retention_days: Option<u32>,
+    /// After how many days the server purges deleted credentials; 0: never.
+    pub(crate) credential_purge_days: u32,
+    /// Where this process may connect to.
+    pub(crate) outbound: OutboundConfig,
 }
 
 /// The settings of the server.
@@ -123,7 +127,6 @@ pub(crate) struct ServeConfig {
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) metrics_token: Option<Secret<String>>,
-    pub(crate) outbound: OutboundConfig,
     pub(crate) single_sign_on: Option<SingleSignOnConfig>,
     pub(crate) rate_limits: RateLimits,
     pub(crate) admin_email: Option<String>,
@@ -273,6 +276,8 @@ impl<'e> Reader<'e> {
             log: self.log(flags),
             audit_sink: self.audit_sink(),
             audit_retention_days: self.audit_retention_days(),
+            credential_purge_days: self.credential_purge_days(),
+            outbound: self.outbound(),
             data_dir,
         }
     }
@@ -342,6 +347,25 @@ impl<'e> Reader<'e> {
         })
     }
 
+    fn credential_purge_days(&mut self) -> u32 {
+        const NAME: &str = "CREDENTIAL_PURGE_AFTER_DAYS";
+        const DEFAULT: u32 = 30;
+        let Some(text) = self.setting(NAME, None) else {
+            return DEFAULT;
+        };
+        match text.parse::<u32>() {
+            Ok(days @ 0..=36_500) => days,
+            _ => {
+                self.refuse(
+                    NAME,
+                    "must be a whole number of days from 0 to 36500",
+                    format!("set it like {NAME}=90, or to 0 to purge nothing by age"),
+                );
+                DEFAULT
+            }
+        }
+    }
+
     fn audit_retention_days(&mut self) -> Option<u32> {
         const NAME: &str = "AUDIT_RETENTION_DAYS";
         let text = self.setting(NAME, None)?;
@@ -395,7 +419,6 @@ impl<'e> Reader<'e> {
         let trusted_proxies = self.trusted_proxies(flags);
         let tls = self.tls(flags);
         let metrics_token = self.metrics_token();
-        let outbound = self.outbound();
         let single_sign_on = self.single_sign_on(base_url.as_ref());
         let rate_limits = self.rate_limits();
         match common.mode {
@@ -445,7 +468,6 @@ impl<'e> Reader<'e> {
             trusted_proxies,
             tls,
             metrics_token,
-            outbound,
             single_sign_on,
             rate_limits,
             admin_email: self.setting("ADMIN_EMAIL", flags.admin_email.as_deref()),

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use axum::http::{HeaderValue, Method, header};
-use nodeloom_app::SingleSignOn;
+use nodeloom_app::{ConnectionTester, SingleSignOn, TestFinding, TestRequest, Testing};
 use nodeloom_connect::{
     ConnectError, Limits, Outbound, Trust,
     guard::Guard,
     http::{HttpError, Request, secret_header},
+    probe,
 };
 use nodeloom_crypto::Secret;
 use nodeloom_domain::Clock;
@@ -43,6 +44,25 @@ pub(crate) fn single_sign_on(config: SingleSignOnConfig, outbound: &Outbound) ->
     SingleSignOn {
         client: Client::new(config.client, fetch, Clock::system()),
         rules: config.rules,
+    }
+}
+
+/// Connection tests, through the guard and to the hosts that the credential is bound to.
+pub(crate) struct Tester(pub(crate) Outbound);
+
+impl ConnectionTester for Tester {
+    fn test<'a>(&'a self, request: TestRequest<'a>) -> Testing<'a> {
+        Box::pin(async move {
+            let outbound = self.0.bound_to(request.hosts);
+            let outcome =
+                probe::test_connection(&outbound, request.kind, request.data, request.now).await;
+            TestFinding {
+                status: outcome.status.as_str(),
+                code: outcome.code.as_str(),
+                message: outcome.message,
+                duration: outcome.duration,
+            }
+        })
     }
 }
 

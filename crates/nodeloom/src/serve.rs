@@ -80,7 +80,7 @@ async fn serve(mut config: ServeConfig, roots: Roots) -> Outcome {
         Some(files) => Some(load_tls(files).await?),
         None => None,
     };
-    let outbound = outbound::open(&config.outbound)?;
+    let outbound = outbound::open(&config.common.outbound)?;
     startup::prepare_data_dir(&config.common)?;
     let lock = Lock::take(&config.common.database)?;
     let (listener, address) = listen(config.listen)?;
@@ -88,6 +88,7 @@ async fn serve(mut config: ServeConfig, roots: Roots) -> Outcome {
 
     let origin = startup::origin();
     let app = startup::open_instance(&config.common, judged.roots, &origin).await?;
+    app.use_connection_tester(outbound::Tester(outbound.clone()));
     if let Some(single_sign_on) = config.single_sign_on.take() {
         app.use_single_sign_on(outbound::single_sign_on(single_sign_on, &outbound));
     }
@@ -436,6 +437,8 @@ async fn periodic(app: App, config: Config) {
     let mut alive = every(App::ANNOUNCE_EVERY);
     let mut retention = interval(RETENTION_EVERY);
     retention.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut purge = interval(RETENTION_EVERY);
+    purge.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let file = config.set_up_link();
     let mut link_until = file.exists().then(|| Instant::now() + LINK_LIFE);
     loop {
@@ -449,6 +452,16 @@ async fn periodic(app: App, config: Config) {
             }
             _ = retention.tick(), if config.audit_retention_days.is_some() => {
                 prune(&app, config.audit_retention_days).await;
+            }
+            _ = purge.tick(), if config.credential_purge_days > 0 => {
+                match app.purge_deleted(config.credential_purge_days).await {
+                    Ok(0) => {}
+                    Ok(purged) => tracing::info!(purged, "deleted credentials were purged"),
+                    Err(error) => tracing::error!(
+                        error = startup::chain(&error),
+                        "deleted credentials were not purged"
+                    ),
+                }
             }
             _ = links.tick(), if link_until.is_some() => {
                 let is_over = link_until.is_some_and(|until| Instant::now() >= until);

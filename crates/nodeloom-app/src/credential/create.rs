@@ -11,7 +11,8 @@ use nodeloom_store::{CredentialActivity, CredentialAttributes, CredentialRow};
 use serde_json::{Map, Value};
 
 use super::{
-    CredentialView, KIND, by, field_names, find_kind, name_conflict, parse_name, plaintext,
+    AttributeChange, CredentialView, KIND, by, field_names, find_kind, name_conflict, parse_name,
+    plaintext,
 };
 use crate::{App, AppError, Ctx};
 
@@ -38,6 +39,20 @@ impl App {
         ctx: &Ctx,
         new: NewCredential,
     ) -> Result<CredentialView, AppError> {
+        self.create_credential_with(ctx, new, AttributeChange::default())
+            .await
+    }
+
+    /// As [`App::create_credential`], with what people say about it.
+    ///
+    /// # Errors
+    /// As [`App::create_credential`].
+    pub async fn create_credential_with(
+        &self,
+        ctx: &Ctx,
+        new: NewCredential,
+        attributes: AttributeChange,
+    ) -> Result<CredentialView, AppError> {
         // The right first: a stranger learns nothing about names and types.
         let actor = self.actor(ctx).await?;
         let (action, team) = (Action::CredentialCreate, Resource::Team(new.team));
@@ -53,7 +68,11 @@ impl App {
             }
             Err(refused) => errors.0.extend(refused.0),
         }
+        let attributes = attributes
+            .check()
+            .map_err(|refused| errors.0.extend(refused.0));
         errors.into_result()?;
+        let attributes = attributes.unwrap_or_default();
         let name = name.ok_or_else(|| AppError::internal("an unchecked name"))?;
         let text = plaintext(&new.data)?;
 
@@ -62,7 +81,7 @@ impl App {
         let actor = self.actor_in(&mut tx, ctx).await?;
         let permit = policy::authorise(&actor, action, team, now)?;
         let (by_id, by_name) = by(&actor);
-        let row = CredentialRow {
+        let mut row = CredentialRow {
             id: CredentialId::generate(now),
             team_id: new.team,
             sort_key: sort_key(name.as_str()),
@@ -80,6 +99,7 @@ impl App {
             attributes: CredentialAttributes::default(),
             activity: CredentialActivity::default(),
         };
+        let said = attributes.apply(&mut tx, &mut row).await?;
         tx.insert_credential(&permit, &row, &name_words(&row.name))
             .await
             .map_err(|error| name_conflict(error, &row.name))?;
@@ -91,7 +111,12 @@ impl App {
             .with("type", row.kind.clone())
             .with("generation", row.generation)
             .with("fields", row.fields.clone());
+        let event = if said.is_empty() {
+            event
+        } else {
+            event.with("attributes", said)
+        };
         self.commit(tx, &event).await?;
-        Ok(row.into())
+        self.shown(row).await
     }
 }

@@ -1,16 +1,27 @@
 //! Credentials: stored sealed, listed by name, opened for a reason.
 
+mod attributes;
 mod create;
 mod delete;
+mod life;
 mod list;
+mod probe;
 mod reveal;
 mod update;
+mod usage;
+mod version;
 mod view;
 
+pub use attributes::AttributeChange;
 pub use create::NewCredential;
+pub use life::DeletedCredential;
 pub use list::{CredentialList, ListCredentials};
+pub(crate) use probe::Tests;
+pub use probe::{ConnectionTester, TestFinding, TestReport, TestRequest, Testing};
 pub use reveal::Revealed;
 pub use update::CredentialChange;
+pub use usage::CredentialUse;
+pub use version::CredentialVersion;
 pub use view::CredentialView;
 
 use nodeloom_crypto::{Binding, Secret};
@@ -138,6 +149,16 @@ impl App {
         )
         .await?;
         Ok((row, actor))
+    }
+
+    /// The credential as its callers see it, after a change.
+    async fn shown(&self, row: CredentialRow) -> Result<CredentialView, AppError> {
+        // Only the name of the owner is not in the row that was written.
+        if row.attributes.owner_id.is_none() {
+            return Ok(row.into());
+        }
+        let stored = self.store().find_any_credential(row.id).await?;
+        Ok(stored.unwrap_or(row).into())
     }
 
     /// Seals `text` as the credential's current generation, in its own place.

@@ -4,10 +4,10 @@ use nodeloom_crypto::Secret;
 use nodeloom_domain::{
     CredentialId, FieldErrors,
     audit::{AuditEvent, Outcome},
-    policy::{self, Action},
+    policy::{self, Action, Denied},
 };
 
-use super::{CredentialView, FIELD, KIND, record};
+use super::{CredentialView, FIELD, KIND, record, usage::consumer};
 use crate::{App, AppError, Ctx, keys::Unopened};
 
 /// Most characters of a reason.
@@ -35,7 +35,20 @@ impl App {
         reason: Option<String>,
     ) -> Result<Revealed, AppError> {
         let action = Action::CredentialReveal;
-        let (row, _) = self.permitted(ctx, id, action).await?;
+        let (row, actor) = self.permitted(ctx, id, action).await?;
+        if row.attributes.restricted {
+            let restricted = Denied::Restricted;
+            return Err(self
+                .refused(
+                    &actor,
+                    action,
+                    record(&row),
+                    ctx,
+                    Some(&row.name),
+                    restricted,
+                )
+                .await);
+        }
         let reason = check_reason(reason)?;
 
         let mut tx = self.store().begin().await?;
@@ -44,8 +57,12 @@ impl App {
             .find_credential(row.id)
             .await?
             .ok_or(AppError::NotFound)?;
-        // Writes nothing but its own record; the permit is the proof that it was asked.
-        let _permit = policy::authorise(&actor, action, record(&row), self.now())?;
+        let now = self.now();
+        let permit = policy::authorise(&actor, action, record(&row), now)?;
+        // Restricted since it was looked at.
+        if row.attributes.restricted {
+            return Err(Denied::Restricted.into());
+        }
         let sealed = tx
             .find_sealed(row.team_id, KIND, row.id.as_bytes(), FIELD, row.generation)
             .await?;
@@ -62,7 +79,12 @@ impl App {
             // The record names a version whose value is gone: nothing opens there.
             None => Err(Unopened::Quarantined("no value is stored")),
         };
+        if row.attributes.expires_at.is_some_and(|at| at <= now) {
+            event = event.with("expired", true);
+        }
         let event = if opened.is_ok() {
+            tx.note_credential_use(&permit, &row, &consumer(&actor, now))
+                .await?;
             event
         } else {
             event.ended(Outcome::Failed)

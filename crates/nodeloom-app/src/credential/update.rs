@@ -8,12 +8,12 @@ use nodeloom_domain::{
     policy::{self, Action},
     sort_key,
 };
-use nodeloom_store::{CredentialRow, SealedRow, Tx};
+use nodeloom_store::{CredentialRow, FieldChanges, SealedRow, Tx};
 use serde_json::{Map, Value};
 
 use super::{
-    CredentialView, FIELD, KIND, by, field_names, find_kind, name_conflict, parse_data, parse_name,
-    plaintext, record,
+    AttributeChange, CredentialView, FIELD, KIND, by, field_names, find_kind, name_conflict,
+    parse_data, parse_name, plaintext, record,
 };
 use crate::{App, AppError, Ctx, keys::Unopened};
 
@@ -24,6 +24,8 @@ pub struct CredentialChange {
     pub name: Option<String>,
     /// Fields to set, or to remove with `null` (RFC 7396).
     pub data: Option<Map<String, Value>>,
+    /// What people say about it.
+    pub attributes: AttributeChange,
     /// Change only if the record stands at one of these revisions.
     pub expected_revision: Option<Vec<u64>>,
 }
@@ -66,6 +68,7 @@ impl App {
         if let Some(data) = &change.data {
             check_names(kind, data)?;
         }
+        let attributes = change.attributes.check()?;
 
         let now = self.now();
         let mut tx = self.store().begin().await?;
@@ -88,10 +91,32 @@ impl App {
             row.name = name.as_str().to_owned();
             row.sort_key = sort_key(&row.name);
         }
+        let former_hosts = row.attributes.hosts.clone();
+        let said = attributes.apply(&mut tx, &mut row).await?;
+        let is_rebound = row.attributes.hosts != former_hosts;
+        // Whoever may see the secret could carry it anywhere in any case.
+        let may_see = !row.attributes.restricted
+            && policy::authorise(&actor, Action::CredentialReveal, record(&row), now).is_ok();
+        if !said.is_empty() {
+            event = event.with("attributes", said);
+        }
         let mut unreadable = None;
+        let (former_generation, mut changes) = (row.generation, None);
+        if is_rebound && !may_see && change.data.is_none() {
+            require_secrets(kind, &row.fields, &Map::new(), &["hosts".into()])?;
+        }
         if let Some(fields) = &change.data {
             let (current, sealed) = self.current_data(&mut tx, &row).await?;
+            if !may_see {
+                let mut moved = moved_destinations(kind, current.as_ref().ok(), fields);
+                if is_rebound {
+                    moved.push("hosts".into());
+                }
+                require_secrets(kind, &row.fields, fields, &moved)?;
+            }
+            let former = current.as_ref().ok().cloned();
             let (merged, replaced) = merged(kind, current, fields)?;
+            changes = former.map(|former| compare(&former, &merged));
             if let (Some(unopened), Some(sealed)) = (replaced, sealed) {
                 event = event.with("replacesUnreadable", true);
                 unreadable = Some((sealed, unopened));
@@ -116,6 +141,10 @@ impl App {
                 current: found_revision,
             });
         }
+        if row.generation != former_generation {
+            tx.describe_version(&permit, &row, changes.as_ref(), None)
+                .await?;
+        }
         let event = event
             .on(KIND, row.id.as_bytes(), row.name.clone())
             .with("generation", row.generation);
@@ -124,11 +153,11 @@ impl App {
             self.note_opening(ctx, row.team_id, &row.name, &sealed, Err(unopened))
                 .await?;
         }
-        Ok(row.into())
+        self.shown(row).await
     }
 
     /// The data as they stand, or why they do not open, with the row they came from.
-    async fn current_data(
+    pub(super) async fn current_data(
         &self,
         tx: &mut Tx,
         row: &CredentialRow,
@@ -170,6 +199,75 @@ fn merged(
             }
         }
     }
+}
+
+/// What became of each field.
+pub(super) fn compare(former: &Map<String, Value>, now: &Map<String, Value>) -> FieldChanges {
+    let mut changes = FieldChanges::default();
+    for (name, value) in now {
+        match former.get(name) {
+            None => changes.added.push(name.clone()),
+            Some(before) if before != value => changes.changed.push(name.clone()),
+            Some(_) => {}
+        }
+    }
+    changes.removed = former
+        .keys()
+        .filter(|name| !now.contains_key(*name))
+        .cloned()
+        .collect();
+    changes
+}
+
+/// The fields that say where a secret is sent and that this change gives another value.
+fn moved_destinations(
+    kind: &CredentialType,
+    current: Option<&Map<String, Value>>,
+    change: &Map<String, Value>,
+) -> Vec<String> {
+    // What does not open cannot be compared; then every secret is in the change in any case.
+    let Some(current) = current else {
+        return Vec::new();
+    };
+    kind.destination_fields()
+        .filter(|field| {
+            let stands = kind.value(current, &field.name);
+            match change.get(&field.name) {
+                None => false,
+                Some(Value::Null) => stands != field.default.as_ref(),
+                new => stands != new,
+            }
+        })
+        .map(|field| field.name.clone())
+        .collect()
+}
+
+/// Whoever says where a secret goes must know it or be allowed to see it now: else a right to
+/// change would be a right to have it sent to a place of one's own. Every secret field that is
+/// set has to be in the change.
+fn require_secrets(
+    kind: &CredentialType,
+    set: &[String],
+    change: &Map<String, Value>,
+    moved: &[String],
+) -> Result<(), FieldErrors> {
+    let mut errors = FieldErrors::default();
+    if moved.is_empty() {
+        return Ok(());
+    }
+    for field in kind.fields.iter().filter(|field| field.secret) {
+        if set.contains(&field.name) && !change.contains_key(&field.name) {
+            errors.push(
+                format!("data.{}", field.name),
+                "destination",
+                format!(
+                    "must be given again, since {} says where it is sent",
+                    moved.join(", ")
+                ),
+            );
+        }
+    }
+    errors.into_result()
 }
 
 /// Unknown names are refused before the stored value is opened.

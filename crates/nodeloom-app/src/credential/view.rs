@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use nodeloom_domain::{CredentialId, TeamId, Timestamp, credential_type::MASK};
+use nodeloom_domain::{CredentialId, TeamId, Timestamp, UserId, credential_type::MASK};
 use nodeloom_store::CredentialRow;
 use serde::Serialize;
 
@@ -33,6 +33,32 @@ pub struct CredentialView {
     pub created_by: String,
     /// Who last changed it.
     pub updated_by: String,
+    /// The person who answers for it.
+    pub owner_id: Option<UserId>,
+    /// Their name.
+    pub owner_name: Option<String>,
+    /// Free text.
+    pub notes: String,
+    /// Labels.
+    pub tags: Vec<String>,
+    /// The only hosts it may be sent to; without any, those of its type.
+    pub hosts: Vec<String>,
+    /// Its values can be replaced and never shown.
+    pub restricted: bool,
+    /// When it stops to work.
+    pub expires_at: Option<Timestamp>,
+    /// When its values should have been replaced.
+    pub rotate_by: Option<Timestamp>,
+    /// When its values were last opened for somebody.
+    pub last_used_at: Option<Timestamp>,
+    /// When it was last tested.
+    pub last_tested_at: Option<Timestamp>,
+    /// What that test said: `ok`, `failed`, `refused` or `unsupported`.
+    pub test_status: Option<String>,
+    /// The same in one word of a longer list.
+    pub test_code: Option<String>,
+    /// The same in a sentence.
+    pub test_message: Option<String>,
 }
 
 impl From<CredentialRow> for CredentialView {
@@ -49,6 +75,27 @@ impl From<CredentialRow> for CredentialView {
             updated_at: row.updated_at,
             created_by: row.created_by_name,
             updated_by: row.updated_by_name,
+            owner_id: row.attributes.owner_id,
+            owner_name: row.activity.owner_name,
+            notes: row.attributes.notes,
+            tags: row.attributes.tags,
+            hosts: row.attributes.hosts,
+            restricted: row.attributes.restricted,
+            expires_at: row.attributes.expires_at,
+            rotate_by: row.attributes.rotate_by,
+            last_used_at: row.activity.last_used_at,
+            last_tested_at: row.activity.last_test.as_ref().map(|test| test.at),
+            test_status: row
+                .activity
+                .last_test
+                .as_ref()
+                .map(|test| test.status.clone()),
+            test_code: row
+                .activity
+                .last_test
+                .as_ref()
+                .map(|test| test.code.clone()),
+            test_message: row.activity.last_test.map(|test| test.message),
         }
     }
 }

@@ -200,6 +200,7 @@ async fn a_stale_change_or_deletion_writes_nothing(db: Db) {
             name: Some("Other".into()),
             data: Some(object(json!({"password": "third"}))),
             expected_revision: expected.clone(),
+            ..Default::default()
         };
         let changed = world.app.update_credential(&operator(), id, change).await;
         assert_refused!(changed, AppError::Stale { current: 2 });

@@ -9,6 +9,7 @@ mod audit_read;
 mod audit_seam;
 mod audit_sink;
 mod credential;
+mod credential_life;
 mod evidence;
 mod key;
 mod password;

@@ -85,6 +85,9 @@ pub enum Refused {
     /// The URL is not one that may be requested.
     #[error("the address cannot be used: {0}")]
     Url(&'static str),
+    /// The credential is bound to other hosts.
+    #[error("the credential is bound to other hosts than this one")]
+    NotBound,
     /// Where clouds keep the credentials of a machine; no setting allows it.
     #[error("{host} is a metadata or link-local address of the network, which no setting allows")]
     Metadata {

@@ -98,3 +98,6 @@ CREATE TABLE idempotency_keys (
 );
 CREATE INDEX idempotency_keys_created ON idempotency_keys (created_at);
 CREATE INDEX idempotency_keys_index_key ON idempotency_keys (index_key_id);
+
+ALTER TABLE credential_versions ADD COLUMN changes TEXT COLLATE "C";
+ALTER TABLE credential_versions ADD COLUMN restored_from BIGINT;

@@ -141,3 +141,8 @@ CREATE TABLE idempotency_keys (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX idempotency_keys_created ON idempotency_keys (created_at);
 CREATE INDEX idempotency_keys_index_key ON idempotency_keys (index_key_id);
+
+-- Which fields a version added, changed and removed, as a JSON object: written with it, so that
+-- nobody opens two versions to compare them.
+ALTER TABLE credential_versions ADD COLUMN changes TEXT;
+ALTER TABLE credential_versions ADD COLUMN restored_from INTEGER;

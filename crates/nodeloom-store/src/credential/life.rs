@@ -107,7 +107,7 @@ impl Tx {
     /// Removes a deleted credential for good, if it still has the revision of `row`; `false`
     /// when it has not or is not deleted. Its sealed values are deleted by
     /// [`Tx::delete_sealed_of`]; its version numbers stay used. Permit: purging this
-    /// credential.
+    /// credential, or housekeeping.
     ///
     /// # Errors
     /// As any write.
@@ -117,7 +117,8 @@ impl Tx {
         row: &CredentialRow,
     ) -> Result<bool, StoreError> {
         let covered = permit.covers_record(Action::CredentialPurge, row.team_id, row.id.as_bytes());
-        require(covered, "this credential")?;
+        let by_age = permit.covers_instance(Action::Housekeeping);
+        require(covered || by_age, "this credential")?;
         const SQL: &str = "DELETE FROM credentials WHERE id = $1 AND team_id = $2 \
              AND revision = $3 AND deleted_at IS NOT NULL";
         let params = [

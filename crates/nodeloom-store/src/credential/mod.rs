@@ -10,5 +10,5 @@ pub use life::CredentialUseRow;
 pub(crate) use row::{COLUMNS, credential_columns};
 pub use row::{
     CredentialActivity, CredentialAttributes, CredentialRow, CredentialTestRow,
-    CredentialVersionRow, DeletionRow,
+    CredentialVersionRow, DeletionRow, FieldChanges,
 };

@@ -1,11 +1,11 @@
 //! Reading credentials one by one, and their versions.
 
-use nodeloom_domain::{CredentialId, TeamId};
+use nodeloom_domain::{CredentialId, TeamId, Timestamp};
 
 use super::row::credential_columns;
 use crate::{
     CredentialRow, CredentialVersionRow, Store, StoreError, Tx,
-    engine::{Run, Sql},
+    engine::{Run, Sql, signed},
 };
 
 const BY_ID: &str = concat!(
@@ -100,7 +100,7 @@ impl Store {
         id: CredentialId,
     ) -> Result<Vec<CredentialVersionRow>, StoreError> {
         const SQL: &str = "SELECT credential_id, generation, created_at, created_by, \
-             created_by_name, fields FROM credential_versions WHERE credential_id = $1 \
+             created_by_name, fields, changes, restored_from FROM credential_versions WHERE credential_id = $1 \
              ORDER BY generation DESC";
         let rows = self.fetch(SQL, &[(&id).into()]).await?;
         rows.iter()
@@ -113,8 +113,68 @@ impl Store {
                     created_by: row.opt_fixed()?,
                     created_by_name: row.text()?,
                     fields: row.list()?,
+                    changes: match row.opt_str()? {
+                        None => None,
+                        Some(text) => Some(serde_json::from_str(text).map_err(|_| row.corrupt())?),
+                    },
+                    restored_from: row.opt_count()?,
                 })
             })
+            .collect()
+    }
+
+    /// The deleted credentials of a team, latest deletion first, and how many there are.
+    ///
+    /// # Errors
+    /// As any read.
+    pub async fn list_deleted_credentials(
+        &self,
+        team: TeamId,
+        offset: u64,
+        limit: u64,
+    ) -> Result<(Vec<CredentialRow>, u64), StoreError> {
+        const LIST: &str = concat!(
+            "SELECT ",
+            credential_columns!(),
+            " FROM credentials c WHERE c.team_id = $1 AND c.deleted_at IS NOT NULL \
+             ORDER BY c.deleted_at DESC, c.id LIMIT $2 OFFSET $3"
+        );
+        const TOTAL: &str = "SELECT count(*) FROM credentials \
+             WHERE team_id = $1 AND deleted_at IS NOT NULL";
+        let params = [
+            (&team).into(),
+            signed(limit)?.into(),
+            signed(offset)?.into(),
+        ];
+        let rows = self.fetch(LIST, &params).await?;
+        let total = self.fetch(TOTAL, &params[..1]).await?;
+        let total = total
+            .first()
+            .map_or(Ok(0), |row| row.columns("credentials").count())?;
+        let rows = rows
+            .iter()
+            .map(|row| CredentialRow::read(&mut row.columns("credentials")))
+            .collect::<Result<_, _>>()?;
+        Ok((rows, total))
+    }
+
+    /// Up to `limit` credentials of whichever team that were deleted before `before`, oldest
+    /// deletion first.
+    ///
+    /// # Errors
+    /// As any read.
+    pub async fn credentials_deleted_before(
+        &self,
+        before: Timestamp,
+        limit: u64,
+    ) -> Result<Vec<CredentialId>, StoreError> {
+        const SQL: &str = "SELECT id FROM credentials WHERE deleted_at < $1 \
+             ORDER BY deleted_at LIMIT $2";
+        let rows = self
+            .fetch(SQL, &[before.into(), signed(limit)?.into()])
+            .await?;
+        rows.iter()
+            .map(|row| row.columns("credentials").fixed())
             .collect()
     }
 }

@@ -1,6 +1,7 @@
 //! A credential's row, and how it is read.
 
 use nodeloom_domain::{CredentialId, TeamId, Timestamp, UserId};
+use serde::{Deserialize, Serialize};
 
 use crate::{StoreError, engine::Columns};
 
@@ -113,6 +114,22 @@ pub struct CredentialVersionRow {
     pub created_by_name: String,
     /// The names of the fields that are set.
     pub fields: Vec<String>,
+    /// How it differs from the version before; nothing where that did not open, and for the
+    /// first.
+    pub changes: Option<FieldChanges>,
+    /// The version that it repeats.
+    pub restored_from: Option<u64>,
+}
+
+/// Names of fields by what became of them; never a value.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct FieldChanges {
+    /// Set now and not before.
+    pub added: Vec<String>,
+    /// With another value than before.
+    pub changed: Vec<String>,
+    /// Set before and not now.
+    pub removed: Vec<String>,
 }
 
 /// The columns of table `credentials`, named `c` in the statement, as

@@ -6,7 +6,7 @@ use nodeloom_domain::{
 };
 
 use crate::{
-    CredentialRow, StoreError, Tx,
+    CredentialRow, FieldChanges, StoreError, Tx,
     engine::{Param, json_list, signed},
     store::require,
 };
@@ -124,6 +124,36 @@ impl Tx {
         }
         self.reindex_credential(&old, row, words).await?;
         Ok(true)
+    }
+
+    /// Notes how the current version of `row` differs from the one before, and which one it
+    /// repeats. Permit: changing this credential.
+    ///
+    /// # Errors
+    /// As any write.
+    pub async fn describe_version(
+        &mut self,
+        permit: &Permit,
+        row: &CredentialRow,
+        changes: Option<&FieldChanges>,
+        restored_from: Option<u64>,
+    ) -> Result<(), StoreError> {
+        let covered =
+            permit.covers_record(Action::CredentialUpdate, row.team_id, row.id.as_bytes());
+        require(covered, "this credential")?;
+        const SQL: &str = "UPDATE credential_versions SET changes = $3, restored_from = $4 \
+             WHERE credential_id = $1 AND generation = $2";
+        let changes = changes
+            .map(serde_json::to_string)
+            .transpose()
+            .map_err(|_| StoreError::other("names of fields did not serialise"))?;
+        let params = [
+            (&row.id).into(),
+            signed(row.generation)?.into(),
+            Param::OptText(changes.as_deref()),
+            Param::OptInt(restored_from.map(signed).transpose()?),
+        ];
+        self.execute(SQL, &params).await.map(drop)
     }
 
     async fn insert_version(&mut self, row: &CredentialRow) -> Result<(), StoreError> {

@@ -13,7 +13,7 @@ use nodeloom_app::{
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::precondition;
+use super::{attributes, precondition};
 use crate::{
     body::{self, CREDENTIAL, SMALL},
     error::{ErrorSchema, Problem},
@@ -50,6 +50,33 @@ pub(crate) struct CredentialSchema {
     updated_at: String,
     created_by: String,
     updated_by: String,
+    /// The person who answers for it.
+    #[schema(format = Uuid)]
+    owner_id: Option<String>,
+    owner_name: Option<String>,
+    notes: String,
+    tags: Vec<String>,
+    /// The only hosts it may be sent to; without any, those of its type.
+    hosts: Vec<String>,
+    /// Its values can be replaced and used, never shown.
+    restricted: bool,
+    /// When it stops to work.
+    #[schema(format = DateTime)]
+    expires_at: Option<String>,
+    /// When its values should have been replaced.
+    #[schema(format = DateTime)]
+    rotate_by: Option<String>,
+    /// When its values were last opened for somebody.
+    #[schema(format = DateTime)]
+    last_used_at: Option<String>,
+    #[schema(format = DateTime)]
+    last_tested_at: Option<String>,
+    /// `ok`, `failed`, `refused` or `unsupported`.
+    #[schema(example = "ok")]
+    test_status: Option<String>,
+    /// Why, in one word, such as `rejected`.
+    test_code: Option<String>,
+    test_message: Option<String>,
 }
 
 /// A credential to store.
@@ -68,17 +95,64 @@ pub(crate) struct CreateCredentialRequest {
     /// The values, as the type's schema has them; at most 1 MiB as JSON.
     #[schema(write_only, value_type = Object, example = json!({"apiKey": "sk-…"}))]
     data: Value,
+    /// The person who answers for it: an active member of the team.
+    #[schema(format = Uuid, required = false)]
+    owner_id: Option<String>,
+    /// Up to 10,000 characters.
+    #[schema(required = false, max_length = 10000)]
+    notes: Option<String>,
+    /// Up to 20 labels of 50 characters.
+    #[schema(required = false, max_items = 20)]
+    tags: Option<Vec<String>>,
+    /// The only hosts it may be sent to, such as `api.example.com`, `*.example.com` or
+    /// `db.internal:5432`. Who may not see the secrets now gives them again to change these.
+    #[schema(required = false, max_items = 20)]
+    hosts: Option<Vec<String>>,
+    /// Values can be replaced and used, never shown. Cannot be taken back.
+    #[schema(required = false)]
+    restricted: Option<bool>,
+    /// When it stops to work; a day is its midnight in UTC.
+    #[schema(required = false, value_type = Option<String>, example = "2027-01-31T23:59:59Z")]
+    expires_at: Option<String>,
+    /// When its values should have been replaced.
+    #[schema(required = false, value_type = Option<String>, example = "2027-01-31")]
+    rotate_by: Option<String>,
 }
 
 /// What is to change; what is absent stays.
 #[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
 #[expect(dead_code, reason = "describes what the handler picks")]
 pub(crate) struct UpdateCredentialRequest {
     #[schema(min_length = 1, max_length = 200, required = false)]
     name: Option<String>,
     /// Fields to replace; `null` removes one, what is absent stays.
+    /// Who may not see the secrets now gives them again to change a field that says where they
+    /// are sent.
     #[schema(write_only, value_type = Object, required = false)]
     data: Option<Value>,
+    /// The person who answers for it: an active member of the team.
+    #[schema(format = Uuid, required = false)]
+    owner_id: Option<String>,
+    /// Up to 10,000 characters.
+    #[schema(required = false, max_length = 10000)]
+    notes: Option<String>,
+    /// Up to 20 labels of 50 characters.
+    #[schema(required = false, max_items = 20)]
+    tags: Option<Vec<String>>,
+    /// The only hosts it may be sent to, such as `api.example.com`, `*.example.com` or
+    /// `db.internal:5432`. Who may not see the secrets now gives them again to change these.
+    #[schema(required = false, max_items = 20)]
+    hosts: Option<Vec<String>>,
+    /// Values can be replaced and used, never shown. Cannot be taken back.
+    #[schema(required = false)]
+    restricted: Option<bool>,
+    /// When it stops to work; a day is its midnight in UTC.
+    #[schema(required = false, value_type = Option<String>, example = "2027-01-31T23:59:59Z")]
+    expires_at: Option<String>,
+    /// When its values should have been replaced.
+    #[schema(required = false, value_type = Option<String>, example = "2027-01-31")]
+    rotate_by: Option<String>,
 }
 
 /// Why a secret is looked at.
@@ -196,13 +270,14 @@ pub(crate) async fn create(
         own.or_else(|| body.id("teamId")),
         body.object("data"),
     );
+    let attributes = attributes::pick(&mut body);
     let (Some(name), Some(kind), Some(team), Some(data)) = picked else {
         return Err(body.refusal());
     };
     body.finish()?;
     let view = web
         .app
-        .create_credential(
+        .create_credential_with(
             &ctx,
             NewCredential {
                 team,
@@ -210,6 +285,7 @@ pub(crate) async fn create(
                 kind,
                 data,
             },
+            attributes,
         )
         .await?;
     let location =
@@ -291,16 +367,20 @@ pub(crate) async fn update(
     } else {
         None
     };
+    let attributes = attributes::pick(&mut body);
     body.finish()?;
     let change = CredentialChange {
         name,
         data,
+        attributes,
         expected_revision,
     };
     Ok(tagged(&web.app.update_credential(&ctx, id, change).await?))
 }
 
 /// Delete a credential
+///
+/// It opens for nobody, and its name is free. It can be undeleted until it is purged.
 #[utoipa::path(
     delete, path = "/api/credentials/{id}", tag = "Credentials",
     operation_id = "deleteCredential",
@@ -359,7 +439,7 @@ pub(crate) async fn reveal(
     Ok(revealed(&outcome?))
 }
 
-fn tagged(view: &CredentialView) -> Response {
+pub(super) fn tagged(view: &CredentialView) -> Response {
     (
         [(header::ETAG, precondition::etag(view.revision))],
         Json(view),

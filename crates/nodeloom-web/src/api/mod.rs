@@ -1,8 +1,10 @@
 //! The API: a file per noun. Routes and their document come from one place.
 
+mod attributes;
 mod audit;
 mod auth;
 mod credential;
+mod credential_life;
 mod credential_type;
 mod key;
 mod precondition;
@@ -39,6 +41,13 @@ pub(crate) fn router() -> OpenApiRouter<WebState> {
             credential::delete
         ))
         .routes(routes!(credential::reveal))
+        .routes(routes!(credential_life::versions))
+        .routes(routes!(credential_life::restore))
+        .routes(routes!(credential_life::usage))
+        .routes(routes!(credential_life::test))
+        .routes(routes!(credential_life::deleted))
+        .routes(routes!(credential_life::undelete))
+        .routes(routes!(credential_life::purge))
         .routes(routes!(team::list, team::create))
         .routes(routes!(team::read, team::update, team::delete))
         .routes(routes!(team::members))

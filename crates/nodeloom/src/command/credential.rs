@@ -1,14 +1,17 @@
 //! `nodeloom credential`: keep credentials from a shell. Values come from prompts, standard input
 //! or files, never from arguments: those stand in the process list and in the shell's history.
 
+mod attributes;
 mod input;
+mod life;
 
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use nodeloom_app::{
-    AppError, CredentialChange, CredentialView, ListCredentials, NewCredential, TeamView,
+    AppError, AttributeChange, CredentialChange, CredentialView, ListCredentials, NewCredential,
+    TeamView,
 };
 use nodeloom_domain::credential_type::{CredentialType, find_type, list_types};
 use nodeloom_domain::{CredentialId, Name, TeamId};
@@ -46,14 +49,20 @@ Examples:
   nodeloom credential set github --field token          asks for the token
   nodeloom credential set github --field token < token.txt
   echo '{\"port\": 5433}' | nodeloom credential set db    other fields stay
-  nodeloom credential set db --name main-db --unset sslMode";
+  nodeloom credential set db --name main-db --unset sslMode
+  nodeloom credential set github --owner ada@example.com --tag prod --rotate-by 2027-01-31
+
+To change where a restricted credential is sent (host, port, base address, --host), give its
+secrets again in the same command.";
 
 const REMOVE_EXAMPLES: &str = "\
 Examples:
   nodeloom credential remove github
   nodeloom credential remove 018f4c6e-7d3a-7c2b-9a51-0123456789ab --yes
 
-All versions go with it; there is no way back but a backup.";
+It opens for nobody afterwards, and its name is free. `nodeloom credential undelete` brings it
+back until it is purged: by age (CREDENTIAL_PURGE_AFTER_DAYS, 30 days), or at once with
+`nodeloom credential purge`.";
 
 /// Keep credentials.
 #[derive(Debug, Subcommand)]
@@ -70,9 +79,30 @@ pub(crate) enum Credential {
     /// Change a credential's name or some of its fields
     #[command(after_help = SET_EXAMPLES)]
     Set(Set),
-    /// Delete a credential with all its versions
+    /// Delete a credential; it can be undeleted for a while
     #[command(after_help = REMOVE_EXAMPLES)]
     Remove(Remove),
+    /// Sign in with a credential where it belongs, and keep the outcome
+    #[command(after_help = life::TEST_EXAMPLES)]
+    Test(life::Test),
+    /// List the versions of a credential and how they differ, without values
+    #[command(after_help = life::VERSIONS_EXAMPLES)]
+    Versions(life::Versions),
+    /// Make a former version the current one
+    #[command(after_help = life::RESTORE_EXAMPLES)]
+    Restore(life::Restore),
+    /// List who has used a credential
+    #[command(after_help = life::USAGE_EXAMPLES)]
+    Usage(life::Usage),
+    /// List the deleted credentials of a team
+    #[command(after_help = life::DELETED_EXAMPLES)]
+    Deleted(life::Deleted),
+    /// Take a deletion back
+    #[command(after_help = life::UNDELETE_EXAMPLES)]
+    Undelete(life::Undelete),
+    /// Destroy a deleted credential with all its versions
+    #[command(after_help = life::PURGE_EXAMPLES)]
+    Purge(life::Purge),
 }
 
 /// One team by name or id.
@@ -105,6 +135,8 @@ pub(crate) struct Add {
     /// JSON object with the fields; `-` is standard input
     #[arg(long, value_name = "FILE")]
     data_file: Option<PathBuf>,
+    #[command(flatten)]
+    attributes: attributes::AttributeArgs,
     /// How to print the result
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -162,6 +194,8 @@ pub(crate) struct Set {
     /// A field to remove
     #[arg(long, value_name = "FIELD")]
     unset: Vec<String>,
+    #[command(flatten)]
+    attributes: attributes::AttributeArgs,
     /// How to print the result
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -186,6 +220,13 @@ impl Credential {
                 Self::Show(show) => show.run(&session).await,
                 Self::Set(set) => Box::pin(set.run(&session)).await,
                 Self::Remove(remove) => remove.run(&session).await,
+                Self::Test(test) => Box::pin(test.run(&session)).await,
+                Self::Versions(versions) => versions.run(&session).await,
+                Self::Restore(restore) => Box::pin(restore.run(&session)).await,
+                Self::Usage(usage) => usage.run(&session).await,
+                Self::Deleted(deleted) => deleted.run(&session).await,
+                Self::Undelete(undelete) => undelete.run(&session).await,
+                Self::Purge(purge) => purge.run(&session).await,
             };
             session.close().await;
             result
@@ -202,6 +243,7 @@ impl Add {
             None if io::stdin().is_terminal() => input::ask_all(kind, input::Empty::LeavesOut)?,
             None => input::from_stdin()?,
         };
+        let attributes = self.attributes.change(session, team.id).await?;
         let new = NewCredential {
             team: team.id,
             name: self.name,
@@ -210,7 +252,7 @@ impl Add {
         };
         let view = session
             .app
-            .create_credential(&session.ctx, new)
+            .create_credential_with(&session.ctx, new, attributes)
             .await
             .map_err(|error| failure("the credential was not stored", error))?;
         done(self.format, &view, "stored")
@@ -318,13 +360,15 @@ impl Set {
         for field in &self.unset {
             data.insert(field.clone(), Value::Null);
         }
-        if data.is_empty() && self.name.is_none() {
+        let attributes = self.attributes.change(session, view.team_id).await?;
+        if data.is_empty() && self.name.is_none() && attributes == AttributeChange::default() {
             output::note("note", "nothing was changed");
             return Ok(Exit::Done);
         }
         let change = CredentialChange {
             name: self.name,
             data: (!data.is_empty()).then_some(data),
+            attributes,
             // What was shown is what is changed: a change in between is refused.
             expected_revision: Some(vec![view.revision]),
         };
@@ -362,7 +406,7 @@ impl Set {
                 ),
             };
         }
-        if self.name.is_some() || !self.unset.is_empty() {
+        if self.name.is_some() || !self.unset.is_empty() || self.attributes.is_given() {
             return Ok(Map::new());
         }
         if is_terminal {
@@ -375,20 +419,14 @@ impl Set {
 impl Remove {
     async fn run(self, session: &Session) -> Outcome {
         let view = self.which.find(session).await?;
-        if !self.yes {
-            if !io::stdin().is_terminal() {
-                return Err(Failure::usage("removing needs a confirmation")
-                    .next_step("add --yes to confirm without a terminal"));
-            }
-            let name = output::printable(&view.name);
-            let answer = input::line(&format!(
-                "Remove {name} ({}) with all its versions? [y/N] ",
-                view.id
-            ))?;
-            if !matches!(answer.trim(), "y" | "Y" | "yes") {
-                output::note("note", "nothing was removed");
-                return Ok(Exit::Failed);
-            }
+        let question = format!(
+            "Delete {} ({})? It can be undeleted for a while. [y/N] ",
+            output::printable(&view.name),
+            view.id
+        );
+        if !self.yes && !input::confirm("removing", &question)? {
+            output::note("note", "nothing was removed");
+            return Ok(Exit::Failed);
         }
         session
             .app
@@ -492,6 +530,9 @@ fn describe(view: &CredentialView) -> Outcome<()> {
     }
     for (field, mask) in &view.fields {
         table.row([format!("data.{field}"), (*mask).to_owned()]);
+    }
+    for (label, value) in attributes::shown(view) {
+        table.row([label.to_owned(), value]);
     }
     output::line(&table.to_string())
 }

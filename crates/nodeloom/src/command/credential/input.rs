@@ -1,7 +1,7 @@
 //! Where a credential's values come from. No message repeats what was read.
 
 use std::fs::File;
-use std::io::{self, Read, Write as _};
+use std::io::{self, IsTerminal as _, Read, Write as _};
 use std::path::Path;
 
 use nodeloom_crypto::Secret;
@@ -170,6 +170,19 @@ fn typed(field: &Field, text: &str) -> Value {
         FieldKind::Json => serde_json::from_str(text).unwrap_or_else(|_| plain()),
         _ => plain(),
     }
+}
+
+/// Asks for a yes. Without a terminal there is nobody to ask.
+///
+/// # Errors
+/// No terminal; the answer cannot be read.
+pub(super) fn confirm(what: &str, question: &str) -> Outcome<bool> {
+    if !io::stdin().is_terminal() {
+        return Err(Failure::usage(format!("{what} needs a confirmation"))
+            .next_step("add --yes to confirm without a terminal"));
+    }
+    let answer = line(question)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 #[cfg(test)]
