@@ -26,7 +26,7 @@ pub use audit::{
 pub use credential::{
     AttributeChange, ConnectionTester, CredentialChange, CredentialList, CredentialUse,
     CredentialVersion, CredentialView, DeletedCredential, ListCredentials, NewCredential, Revealed,
-    TestFinding, TestReport, TestRequest, Testing,
+    TagCount, TestFinding, TestReport, TestRequest, Testing,
 };
 pub use ctx::{Ctx, Who};
 pub use doctor::{DoctorReport, UnopenedValue};
@@ -35,6 +35,7 @@ pub use keys::{
     CensusLine, DataKeyStatus, HeldRoots, KeyStatus, LiveProcess, Retired, Rewrapped, RootStatus,
 };
 pub use member::MemberView;
+pub use nodeloom_store::{CredentialOrder, CredentialSort};
 pub use session::{Me, MyTeam, SessionToken, SessionView, SignedIn};
 pub use set_up::NewAdmin;
 pub use sso::{

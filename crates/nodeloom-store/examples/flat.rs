@@ -45,6 +45,7 @@ async fn main() {
             terms: search_terms(search),
             offset,
             limit: 50,
+            ..CredentialQuery::of(TeamId::from_bytes(TEAM))
         };
         let mut micros = Vec::new();
         let mut page = store.list_credentials(&query).await.expect("a page");

@@ -16,6 +16,7 @@ mod identity;
 mod inspect;
 mod instance;
 mod key;
+mod list;
 mod member;
 mod migrate;
 mod rewrap;
@@ -46,7 +47,9 @@ pub use key::{DataKeyRow, KeySlotRow, KeyState, KeyWithSlots, RootKeyRow, RootSt
 pub use member::{MembershipRow, TeamRow, UserRow, UserState};
 pub use migrate::{MigrationStatus, SCHEMA_VERSION};
 pub use sealed::{CensusRow, SealedRow, SealedState};
-pub use search::{CredentialPage, CredentialQuery, SEARCH_LIMIT};
+pub use search::{
+    CredentialOrder, CredentialPage, CredentialPlace, CredentialQuery, CredentialSort, SEARCH_LIMIT,
+};
 pub use session::{SessionRow, SessionWithUser};
 pub use store::{Store, Tx};
 pub use survey::{SchemaState, Survey};

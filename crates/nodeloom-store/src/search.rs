@@ -1,13 +1,12 @@
-//! Listing and searching credentials.
+//! What a list of credentials is asked for, and searching.
 
-use std::sync::LazyLock;
-
-use nodeloom_domain::TeamId;
+use nodeloom_domain::{CredentialId, TeamId, Timestamp};
 
 use crate::{
     CredentialRow, Store, StoreError,
     credential::{COLUMNS, credential_columns},
     engine::{Param, Row, signed},
+    list::{Shape, statement},
 };
 
 /// Most hits that one search sorts and counts, so that it costs the same in a team of a
@@ -22,15 +21,94 @@ pub struct CredentialQuery {
     pub team: TeamId,
     /// Only this type.
     pub kind: Option<String>,
+    /// Only those with this tag, as `nodeloom_domain::sort_key` folds it.
+    pub tag: Option<String>,
     /// Only those of which each term starts a word: `nodeloom_domain::search_terms`.
     pub terms: Vec<String>,
+    /// In which order.
+    pub order: CredentialOrder,
+    /// Only what comes behind this place in that order; not together with terms.
+    pub after: Option<CredentialPlace>,
     /// How many to skip.
     pub offset: u64,
     /// How many to return at most.
     pub limit: u64,
 }
 
-/// One page of a list, by sort key, then id.
+impl CredentialQuery {
+    /// The first 200 credentials of a team by name.
+    #[must_use]
+    pub const fn of(team: TeamId) -> Self {
+        Self {
+            team,
+            kind: None,
+            tag: None,
+            terms: Vec::new(),
+            order: CredentialOrder {
+                by: CredentialSort::Name,
+                descending: false,
+            },
+            after: None,
+            offset: 0,
+            limit: 200,
+        }
+    }
+}
+
+/// The order of a list; equal ones stand by id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct CredentialOrder {
+    /// By what.
+    pub by: CredentialSort,
+    /// From the last to the first.
+    pub descending: bool,
+}
+
+/// By what a list is sorted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum CredentialSort {
+    /// By sort key.
+    #[default]
+    Name,
+    /// By the time they were made.
+    Created,
+    /// By the time they last changed.
+    Updated,
+}
+
+impl CredentialSort {
+    pub(crate) const fn column(self) -> &'static str {
+        match self {
+            Self::Name => "sort_key",
+            Self::Created => "created_at",
+            Self::Updated => "updated_at",
+        }
+    }
+}
+
+impl CredentialOrder {
+    /// `ORDER BY` over that column and the id of `table`.
+    pub(crate) fn clause(self, table: &str, id: &str) -> String {
+        let direction = if self.descending { " DESC" } else { "" };
+        format!(
+            "ORDER BY {table}{}{direction}, {table}{id}{direction}",
+            self.by.column()
+        )
+    }
+}
+
+/// A place in a list: behind the credential that has this.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CredentialPlace {
+    /// Its sort key, in a list by name.
+    pub sort_key: String,
+    /// Its time, in a list by time.
+    pub at: Timestamp,
+    /// Its id.
+    pub id: CredentialId,
+}
+
+/// One page of a list.
 #[derive(Debug, Clone)]
 pub struct CredentialPage {
     /// The credentials of the page.
@@ -41,41 +119,12 @@ pub struct CredentialPage {
     pub total_is_exact: bool,
 }
 
-// The ids of the page come from the index alone, so that skipping rows does not read them.
-const LIST: &str = concat!(
-    "SELECT ",
-    credential_columns!(),
-    " FROM (SELECT id FROM credentials WHERE team_id = $1 AND deleted_at IS NULL \
-     ORDER BY sort_key, id LIMIT $2 OFFSET $3) p JOIN credentials c ON c.id = p.id \
-     ORDER BY c.sort_key, c.id"
-);
-const LIST_OF_TYPE: &str = concat!(
-    "SELECT ",
-    credential_columns!(),
-    " FROM (SELECT id FROM credentials WHERE team_id = $1 AND type = $4 \
-     AND deleted_at IS NULL ORDER BY sort_key, id LIMIT $2 OFFSET $3) p \
-     JOIN credentials c ON c.id = p.id ORDER BY c.sort_key, c.id"
-);
-const TOTAL: &str = "SELECT CAST(coalesce(sum(total), 0) AS BIGINT) FROM credential_counts \
-     WHERE team_id = $1";
-const TOTAL_OF_TYPE: &str = "SELECT CAST(coalesce(sum(total), 0) AS BIGINT) \
-     FROM credential_counts WHERE team_id = $1 AND type = $2";
-
 /// Most terms that a statement takes; more do not narrow a search that already has these.
 const MAX_TERMS: usize = 8;
 
-/// The search with 1 to [`MAX_TERMS`] terms, without and with a type. Made once, of constant
-/// parts, so that each stays prepared.
-///
 /// `$1` team, `$2` limit, `$3` offset, `$4` most candidates, then a first and a last word per
-/// term, then the type.
-static SEARCHES: LazyLock<Vec<[String; 2]>> = LazyLock::new(|| {
-    (1..=MAX_TERMS)
-        .map(|terms| [search(terms, false), search(terms, true)])
-        .collect()
-});
-
-fn search(terms: usize, of_type: bool) -> String {
+/// term, then the type, then the tag.
+fn search(terms: usize, of_type: bool, tagged: bool, order: CredentialOrder) -> String {
     let mut probes = String::new();
     for term in 1..terms {
         let (first, last) = (5 + 2 * term, 6 + 2 * term);
@@ -84,29 +133,44 @@ fn search(terms: usize, of_type: bool) -> String {
              w.credential_id AND x.word >= ${first} AND x.word < ${last})"
         );
     }
-    let kind = if of_type {
-        format!(" AND w.type = ${}", 5 + 2 * terms)
-    } else {
-        String::new()
+    let mut next = 5 + 2 * terms;
+    if of_type {
+        probes += &format!(" AND w.type = ${next}");
+        next += 1;
+    }
+    if tagged {
+        probes += &format!(
+            " AND EXISTS (SELECT 1 FROM credential_tags g WHERE g.team_id = w.team_id \
+             AND g.tag = ${next} AND g.sort_key = w.sort_key \
+             AND g.credential_id = w.credential_id)"
+        );
+    }
+    let page = match order.by {
+        CredentialSort::Name => format!("found f {}", order.clause("f.", "id")),
+        _ => format!(
+            "found f JOIN credentials o ON o.id = f.id {}",
+            order.clause("o.", "id")
+        ),
     };
     // Cut in the order of the index, before anything is sorted: whatever the team's size, no
     // more is read. The counts are of the same candidates that the page is cut from.
     format!(
         "WITH hits AS (SELECT w.sort_key AS sort_key, w.credential_id AS id \
          FROM credential_words w \
-         WHERE w.team_id = $1 AND w.word >= $5 AND w.word < $6{probes}{kind} \
+         WHERE w.team_id = $1 AND w.word >= $5 AND w.word < $6{probes} \
          ORDER BY w.word, w.sort_key, w.credential_id LIMIT $4), \
          found AS (SELECT DISTINCT h.sort_key AS sort_key, h.id AS id FROM hits h), \
-         page AS (SELECT f.id FROM found f ORDER BY f.sort_key, f.id LIMIT $2 OFFSET $3) \
+         page AS (SELECT f.id FROM {page} LIMIT $2 OFFSET $3) \
          SELECT {columns}, (SELECT count(*) FROM found) AS total, \
          (SELECT count(*) FROM hits) AS hits \
-         FROM page p JOIN credentials c ON c.id = p.id ORDER BY c.sort_key, c.id",
-        columns = credential_columns!()
+         FROM page p JOIN credentials c ON c.id = p.id {outer}",
+        columns = credential_columns!(),
+        outer = order.clause("c.", "id"),
     )
 }
 
 impl Store {
-    /// A page of the credentials of a team, by sort key, then id.
+    /// A page of the credentials of a team.
     ///
     /// # Errors
     /// As any read.
@@ -121,35 +185,6 @@ impl Store {
         }
     }
 
-    async fn list(&self, query: &CredentialQuery) -> Result<CredentialPage, StoreError> {
-        let page = [
-            (&query.team).into(),
-            signed(query.limit)?.into(),
-            signed(query.offset)?.into(),
-        ];
-        let (rows, total) = match &query.kind {
-            None => (
-                self.fetch(LIST, &page).await?,
-                self.fetch(TOTAL, &page[..1]).await?,
-            ),
-            Some(kind) => {
-                let kind = Param::Text(kind);
-                let rows = self
-                    .fetch(LIST_OF_TYPE, &[page[0], page[1], page[2], kind])
-                    .await?;
-                (rows, self.fetch(TOTAL_OF_TYPE, &[page[0], kind]).await?)
-            }
-        };
-        let total = total
-            .first()
-            .map_or(Ok(0), |row| row.columns("credential_counts").count())?;
-        Ok(CredentialPage {
-            rows: read(&rows)?,
-            total,
-            total_is_exact: true,
-        })
-    }
-
     async fn search(&self, query: &CredentialQuery) -> Result<CredentialPage, StoreError> {
         let mut terms: Vec<(&str, String)> = query
             .terms
@@ -162,8 +197,10 @@ impl Store {
         if terms.len() > 1 {
             self.rarest_first(query.team, &mut terms).await?;
         }
-        let kind = query.kind.as_deref();
-        let sql: &'static str = &SEARCHES[terms.len() - 1][usize::from(kind.is_some())];
+        let (kind, tag) = (query.kind.as_deref(), query.tag.as_deref());
+        let (of_type, tagged) = (kind.is_some(), tag.is_some());
+        let key = Shape::Search(terms.len(), of_type, tagged, query.order);
+        let sql = statement(key, || search(terms.len(), of_type, tagged, query.order));
         let (mut limit, mut offset) = (query.limit, query.offset);
         loop {
             let mut params = vec![
@@ -176,6 +213,7 @@ impl Store {
                 params.extend([Param::Text(first), Param::Text(last)]);
             }
             params.extend(kind.map(Param::Text));
+            params.extend(tag.map(Param::Text));
             let rows = self.fetch(sql, &params).await?;
             let counts = rows.first().map(|row| {
                 let mut row = row.columns("credentials").at(COLUMNS);
@@ -228,7 +266,7 @@ impl Store {
     }
 }
 
-fn read(rows: &[Row]) -> Result<Vec<CredentialRow>, StoreError> {
+pub(crate) fn read(rows: &[Row]) -> Result<Vec<CredentialRow>, StoreError> {
     rows.iter()
         .map(|row| CredentialRow::read(&mut row.columns("credentials")))
         .collect()

@@ -324,3 +324,72 @@ fn attributes_are_part_of_the_api() {
         .send("POST", &format!("{path}/purge"), None, &[])
         .refused(409, "NOT_DELETED");
 }
+
+#[test]
+fn a_list_leads_from_page_to_page() {
+    let setup = Setup::with_admin(Database::Sqlite);
+    let server = setup.serve();
+    let mut client = server.signed_in();
+    let team = team(&mut client);
+    for number in 0..7 {
+        let body = json!({
+            "name": format!("Name {number}"), "type": "BEARER_TOKEN", "teamId": team,
+            "data": {"token": "t"}, "tags": if number % 2 == 0 { vec!["Even"] } else { vec![] },
+        });
+        client.post("/api/credentials", &body).expect(201);
+    }
+    let mut path = format!("/api/credentials?teamId={team}&size=3&sort=createdAt&order=desc");
+    let mut names = Vec::new();
+    for _ in 0..9 {
+        let page = client.get(&path).expect(200);
+        assert_eq!(page.header("x-total-count"), Some("7"));
+        for item in page.json().as_array().expect("an array") {
+            names.push(item["name"].as_str().expect("text").to_owned());
+        }
+        let Some(link) = page.header("link") else {
+            break;
+        };
+        let (next, rest) = link[1..].split_once('>').expect("a link");
+        assert_eq!(rest, "; rel=\"next\"");
+        path = next.to_owned();
+    }
+    let wanted: Vec<String> = (0..7)
+        .rev()
+        .map(|number| format!("Name {number}"))
+        .collect();
+    assert_eq!(names, wanted);
+    let tagged = client.get(&format!("/api/credentials?teamId={team}&tag=EVEN"));
+    assert_eq!(tagged.expect(200).header("x-total-count"), Some("4"));
+    let tags = client.get(&format!("/api/credential-tags?teamId={team}"));
+    assert_eq!(
+        tags.expect(200).json(),
+        json!([{"tag": "even", "total": 4}])
+    );
+    let cursor = path.rsplit_once("cursor=").expect("a cursor").1.to_owned();
+    for (query, field) in [
+        ("sort=size".to_owned(), "sort"),
+        ("order=up".to_owned(), "order"),
+        ("cursor=AAAA".to_owned(), "cursor"),
+        (format!("cursor={cursor}"), "cursor"),
+        (
+            format!("sort=createdAt&order=desc&search=n&cursor={cursor}"),
+            "cursor",
+        ),
+    ] {
+        let answer = client.get(&format!("/api/credentials?teamId={team}&{query}"));
+        let answer = answer.refused(400, "VALIDATION_FAILED");
+        assert!(answer.text.contains(&format!("\"{field}\"")), "{answer:?}");
+    }
+    let listed = setup.run(&[
+        "credential",
+        "list",
+        "--tag",
+        "even",
+        "--sort",
+        "created",
+        "--reverse",
+    ]);
+    let listed = listed.expect(0).stdout;
+    assert!(listed.find("Name 6") < listed.find("Name 0"), "{listed}");
+    assert!(!listed.contains("Name 5"), "{listed}");
+}

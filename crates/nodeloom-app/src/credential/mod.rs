@@ -15,7 +15,7 @@ mod view;
 pub use attributes::AttributeChange;
 pub use create::NewCredential;
 pub use life::DeletedCredential;
-pub use list::{CredentialList, ListCredentials};
+pub use list::{CredentialList, ListCredentials, TagCount};
 pub(crate) use probe::Tests;
 pub use probe::{ConnectionTester, TestFinding, TestReport, TestRequest, Testing};
 pub use reveal::Revealed;

@@ -120,6 +120,7 @@ async fn a_new_name_makes_no_generation(db: Db) {
             search: Some(search.into()),
             page: 0,
             size: 10,
+            ..ListCredentials::of(world.team)
         };
         world
             .app
@@ -578,6 +579,7 @@ async fn masks_and_lists_hold_no_value(db: Db) {
         search: None,
         page: 0,
         size: 10,
+        ..ListCredentials::of(world.team)
     };
     let listed = world.app.list_credentials(&operator(), list).await.unwrap();
     let text = serde_json::to_string(&listed.items).unwrap() + &format!("{listed:?}");

@@ -141,6 +141,7 @@ async fn a_stranger_and_an_unknown_id_answer_alike(db: Db) {
             search: None,
             page: 0,
             size: 10,
+            ..ListCredentials::of(team)
         };
         let listed = world.app.list_credentials(&stranger.ctx(), list).await;
         assert_refused!(listed, AppError::NotFound);

@@ -55,6 +55,7 @@ async fn list(world: &World, ctx: &Ctx, team: TeamId) -> Result<usize, AppError>
         search: None,
         page: 0,
         size: 10,
+        ..ListCredentials::of(team)
     };
     let list = world.app.list_credentials(ctx, ask).await?;
     Ok(list.items.len())

@@ -50,6 +50,7 @@ async fn writers_leave_no_gap(db: Db) {
         terms: Vec::new(),
         offset: 0,
         limit: 100,
+        ..CredentialQuery::of(world.team)
     };
     let page = world.store.list_credentials(&query).await.unwrap();
     assert_eq!((page.rows.len(), page.total), (40, 40));

@@ -6,8 +6,8 @@ use nodeloom_domain::{
     search_terms, sort_key,
 };
 use nodeloom_store::{
-    CredentialPage, CredentialQuery, CredentialRow, CredentialTestRow, CredentialUseRow,
-    DeletionRow, StoreError,
+    CredentialOrder, CredentialPage, CredentialPlace, CredentialQuery, CredentialRow,
+    CredentialSort, CredentialTestRow, CredentialUseRow, DeletionRow, StoreError,
 };
 
 use crate::harness::{Db, NOW, World, event, may, on_both};
@@ -20,6 +20,7 @@ on_both!(
     names_are_unique_in_a_team,
     permits_are_for_one_record,
     lists_are_sorted_and_paged,
+    lists_by_tag_and_time_lead_on,
     search_finds_starts_of_words,
     search_says_when_it_gave_up_counting,
     current_values_are_checked_in_pages,
@@ -370,6 +371,133 @@ async fn lists_are_sorted_and_paged(db: Db) {
     );
 }
 
+async fn lists_by_tag_and_time_lead_on(db: Db) {
+    let world = World::new(db).await;
+    for number in 0..12_i64 {
+        let mut row = world.credential(&format!("Name {:02}", (number * 5) % 12));
+        // Two at a time, and the order of time is not the order of names.
+        row.created_at = NOW.plus_seconds(number / 2);
+        row.updated_at = NOW.plus_seconds(100 - number);
+        row.kind = if number % 3 == 0 {
+            "OPENAI"
+        } else {
+            "HTTP_BASIC"
+        }
+        .into();
+        if number % 2 == 0 {
+            row.attributes.tags = vec!["Even".into(), format!("n{number}")];
+        }
+        world.add_row(&row).await;
+    }
+    let page = async |query: CredentialQuery| world.store.list_credentials(&query).await.unwrap();
+    for by in [
+        CredentialSort::Name,
+        CredentialSort::Created,
+        CredentialSort::Updated,
+    ] {
+        for descending in [false, true] {
+            for (kind, tag) in [
+                (None, None),
+                (Some("OPENAI"), None),
+                (None, Some("even")),
+                (Some("OPENAI"), Some("even")),
+            ] {
+                let query = CredentialQuery {
+                    kind: kind.map(str::to_owned),
+                    tag: tag.map(str::to_owned),
+                    order: CredentialOrder { by, descending },
+                    ..CredentialQuery::of(world.team)
+                };
+                let all = page(query.clone()).await;
+                assert_eq!(all.total, all.rows.len() as u64, "{query:?}");
+                let wanted = match (kind, tag) {
+                    (None, None) => 12,
+                    (None, Some(_)) => 6,
+                    (Some(_), None) => 4,
+                    (Some(_), Some(_)) => 2,
+                };
+                assert_eq!(all.rows.len(), wanted, "{query:?}");
+                let key = |row: &CredentialRow| match by {
+                    CredentialSort::Name => (row.sort_key.clone(), 0, row.id),
+                    CredentialSort::Created => (String::new(), row.created_at.as_micros(), row.id),
+                    CredentialSort::Updated => (String::new(), row.updated_at.as_micros(), row.id),
+                };
+                let keys: Vec<_> = all.rows.iter().map(key).collect();
+                let mut sorted = keys.clone();
+                sorted.sort();
+                if descending {
+                    sorted.reverse();
+                }
+                assert_eq!(keys, sorted, "{query:?}");
+                // The same, place by place, and by numbers.
+                let (mut seen, mut numbered, mut after) = (Vec::new(), Vec::new(), None);
+                loop {
+                    let step = CredentialQuery {
+                        after: after.clone(),
+                        limit: 5,
+                        ..query.clone()
+                    };
+                    let found = page(step).await;
+                    let Some(last) = found.rows.last() else { break };
+                    after = Some(CredentialPlace {
+                        sort_key: last.sort_key.clone(),
+                        at: match by {
+                            CredentialSort::Updated => last.updated_at,
+                            _ => last.created_at,
+                        },
+                        id: last.id,
+                    });
+                    let by_number = CredentialQuery {
+                        offset: numbered.len() as u64,
+                        limit: 5,
+                        ..query.clone()
+                    };
+                    numbered.extend(page(by_number).await.rows);
+                    seen.extend(found.rows);
+                }
+                assert_eq!(seen, all.rows);
+                assert_eq!(numbered, all.rows);
+            }
+        }
+    }
+    let tags = world.store.credential_tags(world.team, 3).await.unwrap();
+    let tags: Vec<_> = tags.iter().map(|(tag, n)| (tag.as_str(), *n)).collect();
+    assert_eq!(tags, [("even", 6), ("n0", 1), ("n10", 1)]);
+    // A search takes tag and order as well.
+    let found = page(CredentialQuery {
+        terms: search_terms("name"),
+        tag: Some("even".into()),
+        order: CredentialOrder {
+            by: CredentialSort::Updated,
+            descending: true,
+        },
+        ..CredentialQuery::of(world.team)
+    })
+    .await;
+    let times: Vec<i64> = found
+        .rows
+        .iter()
+        .map(|row| row.updated_at.as_micros())
+        .collect();
+    assert_eq!(times.len(), 6);
+    assert!(times.is_sorted_by(|one, two| one > two), "{times:?}");
+    // What is deleted is in none.
+    let row = &found.rows[0];
+    let mut tx = world.store.begin().await.unwrap();
+    let delete = may(Action::CredentialDelete, record(row));
+    let gone = deletion(&world);
+    assert!(tx.delete_credential(&delete, row, &gone).await.unwrap());
+    tx.commit(&event("credential.delete"), &world.chain)
+        .await
+        .unwrap();
+    let left = page(CredentialQuery {
+        tag: Some("even".into()),
+        ..CredentialQuery::of(world.team)
+    })
+    .await;
+    assert_eq!((left.rows.len(), left.total), (5, 5));
+}
+
 async fn search_finds_starts_of_words(db: Db) {
     let world = World::new(db).await;
     for name in [
@@ -513,6 +641,7 @@ fn query(world: &World, kind: Option<&str>, search: &str) -> CredentialQuery {
         terms: search_terms(search),
         offset: 0,
         limit: 50,
+        ..CredentialQuery::of(world.team)
     }
 }
 

@@ -4,11 +4,12 @@ use axum::{
     Json,
     body::Bytes,
     extract::State,
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use nodeloom_app::{
-    AppError, CredentialChange, CredentialView, ListCredentials, NewCredential, Revealed,
+    AppError, CredentialChange, CredentialOrder, CredentialSort, CredentialView, ListCredentials,
+    NewCredential, Revealed,
 };
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -77,6 +78,15 @@ pub(crate) struct CredentialSchema {
     /// Why, in one word, such as `rejected`.
     test_code: Option<String>,
     test_message: Option<String>,
+}
+
+/// A tag, and how many credentials of the team have it.
+#[derive(ToSchema)]
+#[schema(as = TagCount)]
+#[expect(dead_code, reason = "describes what the application serialises")]
+pub(crate) struct TagCountSchema {
+    tag: String,
+    total: u64,
 }
 
 /// A credential to store.
@@ -183,15 +193,21 @@ pub(crate) struct RevealedSchema {
 
 /// List the credentials of a team
 ///
-/// Sorted by name, a bare array. `search` finds names in which each of its words
-/// starts a word.
+/// A bare array. `search` finds names in which each of its words starts a word. The header
+/// `Link` leads to the next page; by its `cursor`, a page costs the same however deep it is.
 #[utoipa::path(
     get, path = "/api/credentials", tag = "Credentials", operation_id = "listCredentials",
     security(("session" = []), ("token" = [])),
     params(
         ("teamId" = String, Query, description = "The team.", format = Uuid),
         ("type" = Option<String>, Query, description = "Only this type, such as `OPENAI`."),
+        ("tag" = Option<String>, Query, description = "Only those with this tag, in either case."),
         ("search" = Option<String>, Query, description = "Starts of words of the name."),
+        ("sort" = Option<String>, Query,
+         description = "`name` (default), `createdAt` or `updatedAt`."),
+        ("order" = Option<String>, Query, description = "`asc` (default) or `desc`."),
+        ("cursor" = Option<String>, Query,
+         description = "From the `Link` of the page before; without `search` and `page`."),
         ("page" = Option<u32>, Query, description = "From 0; default 0.", minimum = 0),
         ("size" = Option<u32>, Query, description = "Items of a page; default 200.",
          minimum = 1, maximum = 1000),
@@ -202,17 +218,39 @@ pub(crate) struct RevealedSchema {
             ("X-Total-Count" = u64, description = "Credentials that match, on all pages."),
             ("X-Total-Count-Relation" = Option<String>,
              description = "`gte` when there are at least so many; absent when exact."),
+            ("Link" = Option<String>,
+             description = "The next page, with `rel=\"next\"` (RFC 8288); absent on the last."),
          )),
     ),
 )]
 pub(crate) async fn list(
     State(web): State<WebState>,
     Caller(ctx): Caller,
+    uri: Uri,
     Parameters(mut query): Parameters,
 ) -> Result<Response, Problem> {
     let page = query.number("page", 0, 0, u32::MAX);
     let size = query.number("size", 200, 1, 1000);
     let (kind, search) = (query.optional_text("type"), query.optional_text("search"));
+    let (tag, cursor) = (query.optional_text("tag"), query.optional_text("cursor"));
+    let by = match query.optional_text("sort").as_deref() {
+        None | Some("name") => CredentialSort::Name,
+        Some("createdAt") => CredentialSort::Created,
+        Some("updatedAt") => CredentialSort::Updated,
+        Some(_) => {
+            query.refuse("sort", "unknown", "must be name, createdAt or updatedAt");
+            CredentialSort::Name
+        }
+    };
+    let descending = match query.optional_text("order").as_deref() {
+        None | Some("asc") => false,
+        Some("desc") => true,
+        Some(_) => {
+            query.refuse("order", "unknown", "must be asc or desc");
+            false
+        }
+    };
+    let order = CredentialOrder { by, descending };
     let own = match query.has("teamId") {
         true => None,
         false => web.app.team_of_token(&ctx).await?,
@@ -224,12 +262,19 @@ pub(crate) async fn list(
     let ask = ListCredentials {
         team,
         kind,
+        tag,
         search,
+        order,
+        cursor,
         page,
         size,
     };
     let list = web.app.list_credentials(&ctx, ask).await?;
+    let link = list.next.as_deref().map(|cursor| next_page(&uri, cursor));
     let mut response = Json(list.items).into_response();
+    if let Some(Ok(link)) = link.map(HeaderValue::try_from) {
+        response.headers_mut().insert(header::LINK, link);
+    }
     response
         .headers_mut()
         .insert(TOTAL_COUNT, HeaderValue::from(list.total));
@@ -239,6 +284,48 @@ pub(crate) async fn list(
             .insert(TOTAL_COUNT_RELATION, HeaderValue::from_static("gte"));
     }
     Ok(response)
+}
+
+/// The address of the next page: this one, with another cursor and no number.
+fn next_page(uri: &Uri, cursor: &str) -> String {
+    let kept = uri
+        .query()
+        .unwrap_or_default()
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .filter(|pair| !matches!(pair.split('=').next(), Some("cursor" | "page")));
+    let query: Vec<&str> = kept.collect();
+    let and = if query.is_empty() { "" } else { "&" };
+    format!(
+        "<{}?{}{and}cursor={cursor}>; rel=\"next\"",
+        uri.path(),
+        query.join("&")
+    )
+}
+
+/// List the tags of a team
+///
+/// At most 1,000, by name, in lower case.
+#[utoipa::path(
+    get, path = "/api/credential-tags", tag = "Credentials", operation_id = "listCredentialTags",
+    security(("session" = []), ("token" = [])),
+    params(("teamId" = String, Query, description = "The team.", format = Uuid)),
+    responses((status = 200, description = "Its tags.", body = [TagCountSchema])),
+)]
+pub(crate) async fn tags(
+    State(web): State<WebState>,
+    Caller(ctx): Caller,
+    Parameters(mut query): Parameters,
+) -> Result<Response, Problem> {
+    let own = match query.has("teamId") {
+        true => None,
+        false => web.app.team_of_token(&ctx).await?,
+    };
+    let Some(team) = own.or_else(|| query.id("teamId")) else {
+        return Err(query.refusal());
+    };
+    query.finish()?;
+    Ok(Json(web.app.credential_tags(&ctx, team).await?).into_response())
 }
 
 /// Store a credential

@@ -41,6 +41,7 @@ pub(crate) fn router() -> OpenApiRouter<WebState> {
             credential::delete
         ))
         .routes(routes!(credential::reveal))
+        .routes(routes!(credential::tags))
         .routes(routes!(credential_life::versions))
         .routes(routes!(credential_life::restore))
         .routes(routes!(credential_life::usage))

@@ -10,8 +10,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use nodeloom_app::{
-    AppError, AttributeChange, CredentialChange, CredentialView, ListCredentials, NewCredential,
-    TeamView,
+    AppError, AttributeChange, CredentialChange, CredentialOrder, CredentialSort, CredentialView,
+    ListCredentials, NewCredential, TeamView,
 };
 use nodeloom_domain::credential_type::{CredentialType, find_type, list_types};
 use nodeloom_domain::{CredentialId, Name, TeamId};
@@ -34,7 +34,8 @@ Types: API_KEY, BEARER_TOKEN, CUSTOM_JSON, HTTP_BASIC, HTTP_HEADER, OPENAI, POST
 const LIST_EXAMPLES: &str = "\
 Examples:
   nodeloom credential list
-  nodeloom credential list --type OPENAI --search prod --format json";
+  nodeloom credential list --type OPENAI --search prod --format json
+  nodeloom credential list --tag billing --sort changed --reverse";
 
 const SHOW_EXAMPLES: &str = "\
 Examples:
@@ -152,6 +153,15 @@ pub(crate) struct List {
     /// Names with a word that begins so; several words must all be there
     #[arg(long, value_name = "WORDS")]
     search: Option<String>,
+    /// With this tag alone
+    #[arg(long, value_name = "TAG")]
+    tag: Option<String>,
+    /// In which order
+    #[arg(long, value_enum, default_value_t)]
+    sort: Sort,
+    /// The last first
+    #[arg(long)]
+    reverse: bool,
     /// Which page, from 0
     #[arg(long, default_value_t = 0)]
     page: u32,
@@ -161,6 +171,18 @@ pub(crate) struct List {
     /// How to print them
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+}
+
+/// Orders of a list.
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+enum Sort {
+    /// By name, case aside
+    #[default]
+    Name,
+    /// By the time they were stored
+    Created,
+    /// By the time they last changed
+    Changed,
 }
 
 #[derive(Debug, Args)]
@@ -266,7 +288,17 @@ impl List {
         let list = ListCredentials {
             team: team.id,
             kind: kind.map(|kind| kind.id.clone()),
+            tag: self.tag,
             search: self.search,
+            order: CredentialOrder {
+                by: match self.sort {
+                    Sort::Name => CredentialSort::Name,
+                    Sort::Created => CredentialSort::Created,
+                    Sort::Changed => CredentialSort::Updated,
+                },
+                descending: self.reverse,
+            },
+            cursor: None,
             page: self.page,
             size: self.size,
         };

@@ -429,6 +429,7 @@ impl World {
             search: None,
             page: 0,
             size: 100,
+            ..ListCredentials::of(team)
         };
         let listed = self.app.list_credentials(&operator(), list).await.unwrap();
         listed.items.into_iter().map(|view| view.name).collect()
