@@ -48,6 +48,9 @@ pub enum AppError {
         /// The name, as it would be stored.
         name: String,
     },
+    /// Another person has that address.
+    #[error("there is already a person with this e-mail address")]
+    EmailTaken,
     /// Somebody must stay who can administer it.
     #[error("this would leave {of} without an active administrator; make somebody else one first")]
     LastAdmin {

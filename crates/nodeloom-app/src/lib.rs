@@ -16,6 +16,7 @@ mod sso;
 mod start;
 mod team;
 mod token;
+mod user;
 
 pub use app::App;
 pub use audit::{
@@ -45,3 +46,4 @@ pub use sso::{
 pub use start::{KeyRefusal, KnownRoot, OpenError, Verdict, judge, judge_held};
 pub use team::{TeamDeletion, TeamView};
 pub use token::{ApiToken, MadeToken, NewToken, TokenView};
+pub use user::{ListUsers, NewUser, UserChange, UserDetails, UserList, UserView};

@@ -130,8 +130,8 @@ pub enum Verified {
     YesButWeak,
 }
 
-/// Verifies a password against a stored hash. With no hash (an unknown account) the
-/// same work is done on a hash that nobody's password has, so that the time of an
+/// Verifies a password against a stored hash. With no hash (an unknown account, or an empty
+/// hash: one without a password) the same work is done on a hash that nobody's password has, so that the time of an
 /// answer does not tell whether the account exists.
 ///
 /// # Errors
@@ -140,6 +140,7 @@ pub async fn verify(
     password: Secret<String>,
     stored: Option<String>,
 ) -> Result<Verified, AppError> {
+    let stored = stored.filter(|hash| !hash.is_empty());
     run(move || {
         let known = stored.is_some();
         let text = stored.unwrap_or_else(|| nobody().to_owned());

@@ -256,20 +256,8 @@ async fn accept(admin: NewAdmin) -> Result<Accepted, AppError> {
     if let Err(refused) = password::check(&admin.password, &admin.email) {
         errors.0.extend(refused.0);
     }
-    let mut person_name = |field: &str, text: &str| {
-        if text.trim().is_empty() {
-            return String::new();
-        }
-        match Name::parse(text) {
-            Ok(name) => name.as_str().to_owned(),
-            Err(error) => {
-                errors.push(field, error.rule(), error.to_string());
-                String::new()
-            }
-        }
-    };
-    let first_name = person_name("firstName", &admin.first_name);
-    let last_name = person_name("lastName", &admin.last_name);
+    let first_name = person_name(&mut errors, "firstName", &admin.first_name);
+    let last_name = person_name(&mut errors, "lastName", &admin.last_name);
     errors.into_result()?;
     let email = email.ok_or_else(|| AppError::internal("an unchecked address"))?;
     Ok(Accepted {
@@ -278,4 +266,18 @@ async fn accept(admin: NewAdmin) -> Result<Accepted, AppError> {
         first_name,
         last_name,
     })
+}
+
+/// A part of a person's name, which may be empty.
+pub(crate) fn person_name(errors: &mut FieldErrors, field: &str, text: &str) -> String {
+    if text.trim().is_empty() {
+        return String::new();
+    }
+    match Name::parse(text) {
+        Ok(name) => name.as_str().to_owned(),
+        Err(error) => {
+            errors.push(field, error.rule(), error.to_string());
+            String::new()
+        }
+    }
 }

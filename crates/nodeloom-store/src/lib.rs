@@ -29,6 +29,7 @@ mod target;
 mod team;
 mod throttle;
 mod token;
+mod user;
 
 pub use audit::{
     Anchor, AuditFilter, AuditHead, AuditPage, AuditPageQuery, AuditRow, ChainFault, ChainReport,
@@ -56,3 +57,4 @@ pub use survey::{SchemaState, Survey};
 pub use target::{Access, DatabaseUrl, Options, Target};
 pub use team::{EmptiedTeam, MemberRow};
 pub use token::{TokenRow, TokenWithOwner};
+pub use user::UserChanges;

@@ -284,8 +284,9 @@ impl Tx {
         self.execute(SQL, &params).await.map(drop)
     }
 
-    /// Adds a person. Permit: setting the instance up, or provisioning that person, who then
-    /// has no password and does not administer the instance.
+    /// Adds a person. Permit: setting the instance up; provisioning that person, who then has no
+    /// password and does not administer the instance; making people, or an invitation, which
+    /// makes no administrator of the instance either.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when a person has that id or address.
@@ -294,8 +295,12 @@ impl Tx {
             && user.password_hash.is_empty()
             && !user.instance_admin
             && !user.break_glass;
+        let made = permit.covers_instance(Action::UserCreate) && !user.instance_admin;
+        let invited = permit.action() == Action::InvitationAccept
+            && !user.instance_admin
+            && !user.break_glass;
         require(
-            permit.covers_instance(Action::InstanceSetUp) || provisioned,
+            permit.covers_instance(Action::InstanceSetUp) || provisioned || made || invited,
             "a new person",
         )?;
         const SQL: &str = "INSERT INTO users (id, email, first_name, last_name, password_hash, \

@@ -203,8 +203,8 @@ impl Tx {
         Ok(self.execute(SQL, &params).await? > 0)
     }
 
-    /// Takes a person out of a team and revokes their API tokens there; `false` when the
-    /// person is no member. Permit: removing members of this team.
+    /// Takes a person out of a team and revokes their API tokens and open invitations there;
+    /// `false` when the person is no member. Permit: removing members of this team.
     ///
     /// # Errors
     /// As any write.
@@ -221,6 +221,9 @@ impl Tx {
              WHERE team_id = $1 AND user_id = $2 AND revoked_at IS NULL";
         let params = [(&team).into(), (&user).into(), at.into()];
         self.execute(TOKENS, &params).await?;
+        const INVITATIONS: &str = "UPDATE invitations SET revoked_at = $3 \
+             WHERE team_id = $1 AND created_by = $2 AND accepted_at IS NULL AND revoked_at IS NULL";
+        self.execute(INVITATIONS, &params).await?;
         const SQL: &str = "DELETE FROM memberships WHERE team_id = $1 AND user_id = $2";
         Ok(self.execute(SQL, &[(&team).into(), (&user).into()]).await? > 0)
     }

@@ -210,6 +210,12 @@ impl From<AppError> for Problem {
                 "Another team has this name. Choose another one.",
             )
             .with_field("name", "unique", "must be unique in the instance"),
+            AppError::EmailTaken => Self::new(
+                StatusCode::CONFLICT,
+                "EMAIL_TAKEN",
+                "Another person of the instance has this e-mail address.",
+            )
+            .with_field("email", "unique", "must be unique in the instance"),
             AppError::LastAdmin { of } => Self::new(
                 StatusCode::CONFLICT,
                 "LAST_ADMIN",
@@ -522,6 +528,7 @@ mod tests {
                 AppError::TeamNameTaken { name: "x".into() },
                 (409, "NAME_TAKEN"),
             ),
+            (AppError::EmailTaken, (409, "EMAIL_TAKEN")),
             (AppError::LastAdmin { of: "x".into() }, (409, "LAST_ADMIN")),
             (AppError::LastTeam, (409, "LAST_TEAM")),
             (AppError::NotDeleted, (409, "NOT_DELETED")),
