@@ -212,7 +212,11 @@ impl App {
         let email = parse_email(&mut errors, &new.email);
         let first_name = person_name(&mut errors, "firstName", &new.first_name);
         let last_name = person_name(&mut errors, "lastName", &new.last_name);
-        if let Some(Err(refused)) = new.password.as_ref().map(|p| password::check(p, &new.email)) {
+        if let Some(Err(refused)) = new
+            .password
+            .as_ref()
+            .map(|p| password::check(p, &new.email))
+        {
             errors.0.extend(refused.0);
         }
         errors.into_result()?;
@@ -242,7 +246,9 @@ impl App {
             totp_generation: None,
             totp_last_step: None,
         };
-        tx.insert_user(&permit, &row).await.map_err(email_conflict)?;
+        tx.insert_user(&permit, &row)
+            .await
+            .map_err(email_conflict)?;
         let mut events = vec![about(create, &row, &actor, ctx, now)];
         if new.instance_admin {
             let permit = policy::authorise(&actor, grant, Resource::Instance, now)?;

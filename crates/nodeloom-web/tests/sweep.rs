@@ -44,6 +44,7 @@ const TOKEN: &str = "token:VIEWER";
 struct Aim<'a> {
     team: &'a str,
     credential: &'a str,
+    user: &'a str,
 }
 
 /// A path with its ids in place.
@@ -54,6 +55,8 @@ fn filled(path: &str, target: &Aim<'_>) -> String {
         "OPENAI"
     } else if path.starts_with("/api/teams/") {
         target.team
+    } else if path.starts_with("/api/users/") {
+        target.user
     } else {
         NOTHING
     };
@@ -94,6 +97,8 @@ fn body(operation: &str, target: &Aim<'_>) -> Option<Value> {
         "updateTeam" => json!({"name": "Default"}),
         // Nobody deletes the team that all others are asked about.
         "deleteTeam" => json!({"confirm": "another name"}),
+        "createUser" => json!({"email": "made@example.com"}),
+        "updateUser" => json!({"firstName": "Renamed", "instanceAdmin": false}),
         "grantMember" => json!({"role": "VIEWER"}),
         _ => return None,
     })
@@ -276,6 +281,16 @@ impl World {
     }
 }
 
+impl World {
+    /// A person whom nobody signs in as.
+    async fn new_user(&self, cookie: &str, number: usize) -> String {
+        let body = json!({"email": format!("number{number}@example.com")});
+        let (status, made, _) = self.send("POST", "/api/users", cookie, Some(&body)).await;
+        assert_eq!(status, 201, "{made}");
+        made["id"].as_str().unwrap().to_owned()
+    }
+}
+
 /// What the document says of one route.
 struct Route {
     operation: String,
@@ -318,9 +333,11 @@ async fn every_route_answers_everybody_as_was_reviewed() {
         let admin = world.sign_in(ADMIN).await;
         for (number, route) in routes().iter().enumerate() {
             let credential = world.new_credential(&admin, number).await;
+            let user = world.new_user(&admin, number).await;
             let target = Aim {
                 team: &world.team,
                 credential: &credential,
+                user: &user,
             };
             let body = route.takes_body.then(|| {
                 body(&route.operation, &target).unwrap_or_else(|| {

@@ -25,3 +25,4 @@ mod start;
 mod team;
 mod token;
 mod transplant;
+mod user;

@@ -13,6 +13,7 @@ mod setup;
 mod single_sign_on;
 mod team;
 mod token;
+mod user;
 
 pub(crate) use single_sign_on::START;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -57,6 +58,10 @@ pub(crate) fn router() -> OpenApiRouter<WebState> {
         .routes(routes!(credential_type::read))
         .routes(routes!(token::list, token::create))
         .routes(routes!(token::revoke))
+        .routes(routes!(user::list, user::create))
+        .routes(routes!(user::read, user::update, user::delete))
+        .routes(routes!(user::deactivate))
+        .routes(routes!(user::reactivate))
         .routes(routes!(key::status))
         .routes(routes!(audit::list))
         .routes(routes!(audit::read))
