@@ -2,7 +2,7 @@
 
 use nodeloom_domain::audit::Origin;
 
-use crate::{ApiToken, session::SessionToken};
+use crate::{ApiToken, Once, session::SessionToken};
 
 /// One request or command.
 pub struct Ctx {
@@ -11,6 +11,20 @@ pub struct Ctx {
     /// The proof of who asks. It is checked inside each use-case, against the
     /// database as it stands then.
     pub who: Who,
+    /// The key under which a create is done once, however often it is asked for.
+    pub once: Option<Once>,
+}
+
+impl Ctx {
+    /// One request or command.
+    #[must_use]
+    pub const fn new(origin: Origin, who: Who) -> Self {
+        Self {
+            origin,
+            who,
+            once: None,
+        }
+    }
 }
 
 /// The proof of who asks.

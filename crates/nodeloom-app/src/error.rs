@@ -33,6 +33,20 @@ pub enum AppError {
     /// There is no such record, or none that the actor may know of.
     #[error("not found")]
     NotFound,
+    /// The idempotency key stood for another request.
+    #[error("the idempotency key was used for another request; choose a new one")]
+    IdempotencyMismatch,
+    /// The same request under the same idempotency key is done by now.
+    #[error("this was done already, under the same idempotency key")]
+    Repeated,
+    /// What the same request created before cannot be shown again.
+    #[error("this was done already, under the same idempotency key: {what} {id}")]
+    DoneBefore {
+        /// What it created.
+        what: &'static str,
+        /// Its id.
+        id: String,
+    },
     /// Only a deleted credential can be undeleted or purged.
     #[error("the credential is not deleted")]
     NotDeleted,

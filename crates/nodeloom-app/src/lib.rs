@@ -9,6 +9,7 @@ mod doctor;
 mod error;
 mod keys;
 mod member;
+mod once;
 pub mod password;
 mod session;
 mod set_up;
@@ -37,6 +38,7 @@ pub use keys::{
 };
 pub use member::MemberView;
 pub use nodeloom_store::{CredentialOrder, CredentialSort};
+pub use once::Once;
 pub use session::{Me, MyTeam, SessionToken, SessionView, SignedIn};
 pub use set_up::NewAdmin;
 pub use sso::{

@@ -106,6 +106,9 @@ impl App {
         let (action, instance) = (Action::TeamCreate, Resource::Instance);
         self.allow(&actor, action, instance, ctx, Some(name), self.now())
             .await?;
+        if let Some(before) = self.created_before(ctx, &actor, "team").await? {
+            return self.created_team(TeamId::from_bytes(before)).await;
+        }
         let name = parse_name(name)?;
         let now = self.now();
         let mut tx = self.store().begin().await?;
@@ -116,6 +119,16 @@ impl App {
             name: name.as_str().to_owned(),
             created_at: now,
         };
+        let id = *row.id.as_bytes();
+        match self.note_created(&mut tx, ctx, &actor, "team", &id).await {
+            Err(AppError::Repeated) => {
+                tx.rollback().await?;
+                let before = self.created_before(ctx, &actor, "team").await?;
+                let before = before.ok_or(AppError::Repeated)?;
+                return self.created_team(TeamId::from_bytes(before)).await;
+            }
+            noted => noted?,
+        }
         tx.insert_team(&permit, &row)
             .await
             .map_err(|error| name_conflict(error, &row.name))?;
@@ -143,6 +156,15 @@ impl App {
         }
         self.commit_all(tx, &events).await?;
         Ok(row.into())
+    }
+
+    /// What the same request created before, as it stands now.
+    async fn created_team(&self, id: TeamId) -> Result<TeamView, AppError> {
+        let row = self.store().find_team(id).await?;
+        row.map(TeamView::from).ok_or_else(|| AppError::DoneBefore {
+            what: "team",
+            id: id.to_string(),
+        })
     }
 
     /// Gives a team another name.

@@ -12,6 +12,7 @@ pub mod audit;
 mod credential;
 mod engine;
 mod error;
+mod idempotency;
 mod identity;
 mod inspect;
 mod instance;
@@ -41,6 +42,7 @@ pub use credential::{
 };
 pub use engine::{EngineKind, UnknownWord};
 pub use error::{Cause, ConflictKind, StoreError};
+pub use idempotency::IdempotencyRow;
 pub use identity::{SIGN_IN_FLOW_KIND, SignInFlowRow, UserIdentityRow};
 pub use inspect::CurrentValueRow;
 pub use instance::{InstanceRow, ProcessRow, SetupCodeRow};

@@ -17,13 +17,13 @@ use crate::{
 
 /// Up to so many credentials of a tag are sorted; of a tag that is more frequent, the index of
 /// the order is walked instead.
-const SORTED: u64 = 2_000;
+pub(crate) const SORTED: u64 = 2_000;
 
 /// What a statement is made for; there are some hundreds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Shape {
-    /// Terms, of a type, with a tag.
-    Search(usize, bool, bool, CredentialOrder),
+    /// Terms, of a type, with a tag, beginning from the tag.
+    Search(usize, bool, bool, bool, CredentialOrder),
     /// Of a type, with which way to a tag, behind a place.
     List(bool, Way, bool, CredentialOrder),
 }
@@ -69,10 +69,9 @@ fn list(of_type: bool, way: Way, behind: bool, order: CredentialOrder) -> String
     let (rows, id) = match way {
         Way::Order | Way::OrderTagged => ("credentials k", "id"),
         Way::Tag => ("credential_tags k", "credential_id"),
-        Way::TagSorted => (
-            "credential_tags g JOIN credentials k ON k.id = g.credential_id",
-            "id",
-        ),
+        // SQLite takes the tables of a CROSS JOIN in this order; left to itself it would walk the
+        // index of the order.
+        Way::TagSorted => ("credential_tags g CROSS JOIN credentials k", "id"),
     };
     let mut wanted = String::from("k.team_id = $1");
     if !by_tag {
@@ -84,7 +83,12 @@ fn list(of_type: bool, way: Way, behind: bool, order: CredentialOrder) -> String
     match way {
         Way::Order => {}
         Way::Tag => wanted += &format!(" AND k.tag = ${}", number()),
-        Way::TagSorted => wanted += &format!(" AND g.team_id = $1 AND g.tag = ${}", number()),
+        Way::TagSorted => {
+            wanted += &format!(
+                " AND k.id = g.credential_id AND g.team_id = $1 AND g.tag = ${}",
+                number()
+            );
+        }
         Way::OrderTagged => {
             wanted += &format!(
                 " AND EXISTS (SELECT 1 FROM credential_tags g WHERE g.team_id = $1 \
@@ -145,6 +149,15 @@ impl Store {
             total,
             total_is_exact,
         })
+    }
+
+    /// How many credentials of the team have that tag.
+    pub(crate) async fn tagged(&self, team: TeamId, tag: &str) -> Result<u64, StoreError> {
+        let query = CredentialQuery {
+            tag: Some(tag.to_owned()),
+            ..CredentialQuery::of(team)
+        };
+        self.total(&query).await.map(|(total, _)| total)
     }
 
     /// How many there are in all, and whether that is exact.

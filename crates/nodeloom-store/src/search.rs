@@ -6,7 +6,7 @@ use crate::{
     CredentialRow, Store, StoreError,
     credential::{COLUMNS, credential_columns},
     engine::{Param, Row, signed},
-    list::{Shape, statement},
+    list::{SORTED, Shape, statement},
 };
 
 /// Most hits that one search sorts and counts, so that it costs the same in a team of a
@@ -124,9 +124,18 @@ const MAX_TERMS: usize = 8;
 
 /// `$1` team, `$2` limit, `$3` offset, `$4` most candidates, then a first and a last word per
 /// term, then the type, then the tag.
-fn search(terms: usize, of_type: bool, tagged: bool, order: CredentialOrder) -> String {
+///
+/// With `tag_first` the tag's credentials are looked through for the terms; else those of the first
+/// term for the other terms and the tag.
+fn search(
+    terms: usize,
+    of_type: bool,
+    tagged: bool,
+    tag_first: bool,
+    order: CredentialOrder,
+) -> String {
     let mut probes = String::new();
-    for term in 1..terms {
+    for term in usize::from(!tag_first)..terms {
         let (first, last) = (5 + 2 * term, 6 + 2 * term);
         probes += &format!(
             " AND EXISTS (SELECT 1 FROM credential_words x WHERE x.credential_id = \
@@ -138,7 +147,9 @@ fn search(terms: usize, of_type: bool, tagged: bool, order: CredentialOrder) -> 
         probes += &format!(" AND w.type = ${next}");
         next += 1;
     }
-    if tagged {
+    if tag_first {
+        probes += &format!(" AND w.tag = ${next}");
+    } else if tagged {
         probes += &format!(
             " AND EXISTS (SELECT 1 FROM credential_tags g WHERE g.team_id = w.team_id \
              AND g.tag = ${next} AND g.sort_key = w.sort_key \
@@ -152,13 +163,21 @@ fn search(terms: usize, of_type: bool, tagged: bool, order: CredentialOrder) -> 
             order.clause("o.", "id")
         ),
     };
+    let (rows, by_word, word) = if tag_first {
+        ("credential_tags", "", "")
+    } else {
+        (
+            "credential_words",
+            " AND w.word >= $5 AND w.word < $6",
+            "w.word, ",
+        )
+    };
     // Cut in the order of the index, before anything is sorted: whatever the team's size, no
     // more is read. The counts are of the same candidates that the page is cut from.
     format!(
         "WITH hits AS (SELECT w.sort_key AS sort_key, w.credential_id AS id \
-         FROM credential_words w \
-         WHERE w.team_id = $1 AND w.word >= $5 AND w.word < $6{probes} \
-         ORDER BY w.word, w.sort_key, w.credential_id LIMIT $4), \
+         FROM {rows} w WHERE w.team_id = $1{by_word}{probes} \
+         ORDER BY {word}w.sort_key, w.credential_id LIMIT $4), \
          found AS (SELECT DISTINCT h.sort_key AS sort_key, h.id AS id FROM hits h), \
          page AS (SELECT f.id FROM {page} LIMIT $2 OFFSET $3) \
          SELECT {columns}, (SELECT count(*) FROM found) AS total, \
@@ -199,8 +218,15 @@ impl Store {
         }
         let (kind, tag) = (query.kind.as_deref(), query.tag.as_deref());
         let (of_type, tagged) = (kind.is_some(), tag.is_some());
-        let key = Shape::Search(terms.len(), of_type, tagged, query.order);
-        let sql = statement(key, || search(terms.len(), of_type, tagged, query.order));
+        // The rarer of the two leads, where the tag is known to be rare.
+        let tag_first = match tag {
+            Some(tag) => self.tagged(query.team, tag).await? <= SORTED,
+            None => false,
+        };
+        let key = Shape::Search(terms.len(), of_type, tagged, tag_first, query.order);
+        let sql = statement(key, || {
+            search(terms.len(), of_type, tagged, tag_first, query.order)
+        });
         let (mut limit, mut offset) = (query.limit, query.offset);
         loop {
             let mut params = vec![

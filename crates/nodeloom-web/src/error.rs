@@ -229,6 +229,24 @@ impl From<AppError> for Problem {
                 "LAST_TEAM",
                 "This is the last team of the instance. Make another one first.",
             ),
+            AppError::IdempotencyMismatch => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "IDEMPOTENCY_KEY_REUSED",
+                "This Idempotency-Key was used for another request. Choose a new one.",
+            ),
+            AppError::Repeated => Self::new(
+                StatusCode::CONFLICT,
+                "IDEMPOTENCY_KEY_IN_USE",
+                "The same request is being done. Send it again.",
+            ),
+            AppError::DoneBefore { what, id } => Self::new(
+                StatusCode::CONFLICT,
+                "DONE_BEFORE",
+                format!(
+                    "This was done already: it made the {what} {id}, which cannot be shown \
+                     again."
+                ),
+            ),
             AppError::NotDeleted => Self::new(
                 StatusCode::CONFLICT,
                 "NOT_DELETED",
@@ -532,6 +550,11 @@ mod tests {
             (AppError::LastAdmin { of: "x".into() }, (409, "LAST_ADMIN")),
             (AppError::LastTeam, (409, "LAST_TEAM")),
             (AppError::NotDeleted, (409, "NOT_DELETED")),
+            (
+                AppError::IdempotencyMismatch,
+                (422, "IDEMPOTENCY_KEY_REUSED"),
+            ),
+            (AppError::Repeated, (409, "IDEMPOTENCY_KEY_IN_USE")),
             (
                 AppError::KeyRefused(nodeloom_app::KeyVerbRefusal::UnknownRoot(
                     nodeloom_crypto::RootId::from_bytes([1; 8]),

@@ -55,16 +55,10 @@ impl Caller {
                 return Err(Problem::unauthenticated());
             }
             let token = bearer(&parts.headers).ok_or_else(Problem::unauthenticated)?;
-            return Ok(Self(Ctx {
-                origin: origin(parts),
-                who: Who::Token(token),
-            }));
+            return Ok(Self(Ctx::new(origin(parts), Who::Token(token))));
         }
         match cookie::read(&parts.headers) {
-            Shown::One(Some(token)) => Ok(Self(Ctx {
-                origin: origin(parts),
-                who: Who::Session(token),
-            })),
+            Shown::One(Some(token)) => Ok(Self(Ctx::new(origin(parts), Who::Session(token)))),
             Shown::One(None) | Shown::Nothing | Shown::Many => Err(Problem::unauthenticated()),
         }
     }

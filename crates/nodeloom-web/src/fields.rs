@@ -25,6 +25,12 @@ impl Object {
         }
     }
 
+    /// Everything that is left, as JSON text: what tells two requests apart.
+    pub(crate) fn fingerprint(&self) -> Secret<Vec<u8>> {
+        let text = serde_json::to_vec(&self.members).unwrap_or_default();
+        Secret::new(text)
+    }
+
     /// Whether the member is there, be it `null`.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.members.contains_key(name)

@@ -393,3 +393,33 @@ fn a_list_leads_from_page_to_page() {
     assert!(listed.find("Name 6") < listed.find("Name 0"), "{listed}");
     assert!(!listed.contains("Name 5"), "{listed}");
 }
+
+#[test]
+fn a_create_that_is_sent_twice_happens_once() {
+    let setup = Setup::with_admin(Database::Sqlite);
+    let server = setup.serve();
+    let mut client = server.signed_in();
+    let team = team(&mut client);
+    let body = |name: &str| {
+        json!({
+            "name": name, "type": "BEARER_TOKEN", "teamId": team, "data": {"token": "t"},
+        })
+    };
+    let mut send = |key: &str, body: &Value| {
+        let header = [("Idempotency-Key", key)];
+        client.send("POST", "/api/credentials", Some(body), &header)
+    };
+    let first = send("a-key", &body("Mail")).expect(201).json();
+    let again = send("a-key", &body("Mail")).expect(201).json();
+    assert_eq!(first["id"], again["id"]);
+    assert_eq!(
+        send("\"a-key\"", &body("Mail")).expect(201).json()["id"],
+        first["id"]
+    );
+    send("a-key", &body("Other")).refused(422, "IDEMPOTENCY_KEY_REUSED");
+    send("a key", &body("Other"))
+        .refused(400, "VALIDATION_FAILED")
+        .names("Idempotency-Key", "format");
+    send("b-key", &body("Other")).expect(201);
+    assert_eq!(setup.sql("SELECT count(*) FROM credentials"), "2");
+}

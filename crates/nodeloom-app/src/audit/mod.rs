@@ -354,6 +354,8 @@ impl App {
         tx.delete_stale_failures(&permit, now.plus_seconds(-24 * 60 * 60), 1_000)
             .await?;
         tx.delete_expired_sign_in_flows(&permit, now, 1_000).await?;
+        tx.delete_old_idempotency(&permit, now.plus_seconds(-24 * 60 * 60))
+            .await?;
         Ok(tx
             .commit_unaudited("expired sessions, sign-ins and counters")
             .await?)

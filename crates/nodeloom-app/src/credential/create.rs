@@ -58,6 +58,11 @@ impl App {
         let (action, team) = (Action::CredentialCreate, Resource::Team(new.team));
         self.allow(&actor, action, team, ctx, Some(&new.name), self.now())
             .await?;
+        if let Some(before) = self.created_before(ctx, &actor, KIND).await? {
+            return self
+                .created_credential(ctx, CredentialId::from_bytes(before))
+                .await;
+        }
         let mut errors = nodeloom_domain::FieldErrors::default();
         let name = parse_name(&new.name).map_err(|e| errors.0.extend(e.0)).ok();
         match find_kind(&new.kind) {
@@ -99,6 +104,18 @@ impl App {
             attributes: CredentialAttributes::default(),
             activity: CredentialActivity::default(),
         };
+        let id = *row.id.as_bytes();
+        match self.note_created(&mut tx, ctx, &actor, KIND, &id).await {
+            Err(AppError::Repeated) => {
+                tx.rollback().await?;
+                let before = self.created_before(ctx, &actor, KIND).await?;
+                let before = before.ok_or(AppError::Repeated)?;
+                return self
+                    .created_credential(ctx, CredentialId::from_bytes(before))
+                    .await;
+            }
+            noted => noted?,
+        }
         let said = attributes.apply(&mut tx, &mut row).await?;
         tx.insert_credential(&permit, &row, &name_words(&row.name))
             .await
@@ -118,5 +135,20 @@ impl App {
         };
         self.commit(tx, &event).await?;
         self.shown(row).await
+    }
+
+    /// What the same request created before, as it stands now.
+    async fn created_credential(
+        &self,
+        ctx: &Ctx,
+        id: CredentialId,
+    ) -> Result<CredentialView, AppError> {
+        match self.credential(ctx, id).await {
+            Err(AppError::NotFound) => Err(AppError::DoneBefore {
+                what: KIND,
+                id: id.to_string(),
+            }),
+            found => found,
+        }
     }
 }

@@ -103,6 +103,14 @@ impl App {
         let actor = self.actor(ctx).await?;
         self.allow(&actor, action, team, ctx, Some(&new.name), self.now())
             .await?;
+        let done_before = |id: [u8; 16]| AppError::DoneBefore {
+            what: "token",
+            id: ApiTokenId::from_bytes(id).to_string(),
+        };
+        // Its text was shown once, and is nowhere to be shown again.
+        if let Some(before) = self.created_before(ctx, &actor, "token").await? {
+            return Err(done_before(before));
+        }
         let limits = Limits::check(&new)?;
 
         let now = self.now();
@@ -143,6 +151,15 @@ impl App {
         let mut row = limits.row(token.id(), owner.id, new.team, now);
         row.index_key_id = index.id();
         row.tag = token.tag(index, &row);
+        let id = *row.id.as_bytes();
+        match self.note_created(&mut tx, ctx, &actor, "token", &id).await {
+            Err(AppError::Repeated) => {
+                tx.rollback().await?;
+                let before = self.created_before(ctx, &actor, "token").await?;
+                return Err(before.map_or(AppError::Repeated, done_before));
+            }
+            noted => noted?,
+        }
         tx.insert_token(&permit, &row).await?;
         let event = AuditEvent::new(now, actor.audited(), action.as_str(), &ctx.origin)
             .in_team(row.team_id)

@@ -12,6 +12,7 @@ mod credential;
 mod credential_life;
 mod evidence;
 mod key;
+mod once;
 mod password;
 mod permission;
 mod quarantine;

@@ -33,10 +33,10 @@ fn wish(team: TeamId, role: Role) -> NewToken {
 }
 
 fn with(text: &str, origin: Origin) -> Ctx {
-    Ctx {
+    Ctx::new(
         origin,
-        who: Who::Token(ApiToken::parse(text).expect("the text of an API token")),
-    }
+        Who::Token(ApiToken::parse(text).expect("the text of an API token")),
+    )
 }
 
 fn here(text: &str) -> Ctx {

@@ -14,7 +14,7 @@ use nodeloom_app::{
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{attributes, precondition};
+use super::{attributes, idempotency, precondition};
 use crate::{
     body::{self, CREDENTIAL, SMALL},
     error::{ErrorSchema, Problem},
@@ -332,6 +332,11 @@ pub(crate) async fn tags(
 #[utoipa::path(
     post, path = "/api/credentials", tag = "Credentials", operation_id = "createCredential",
     security(("session" = []), ("token" = [])), request_body = CreateCredentialRequest,
+    params(
+        ("Idempotency-Key" = Option<String>, Header,
+         description = "1 to 255 characters of your choice: the same request under the same key \
+                        is done once in 24 hours."),
+    ),
     responses(
         (status = 201, description = "Stored.", body = CredentialSchema,
          headers(
@@ -340,13 +345,16 @@ pub(crate) async fn tags(
          )),
         (status = 404, description = "No such team, or not yours to see.", body = ErrorSchema),
         (status = 409, description = "The name is taken.", body = ErrorSchema),
+        (status = 422, description = "The `Idempotency-Key` stood for another request.", body = ErrorSchema),
     ),
 )]
 pub(crate) async fn create(
     State(web): State<WebState>,
     VerifiedCaller(ctx): VerifiedCaller,
+    headers: HeaderMap,
     body::Json(mut body): body::Json<CREDENTIAL>,
 ) -> Result<Response, Problem> {
+    let ctx = idempotency::once(ctx, &headers, "createCredential", &body)?;
     let own = match body.has("teamId") {
         true => None,
         false => web.app.team_of_token(&ctx).await?,

@@ -6,6 +6,7 @@ mod auth;
 mod credential;
 mod credential_life;
 mod credential_type;
+mod idempotency;
 mod key;
 mod precondition;
 mod session;

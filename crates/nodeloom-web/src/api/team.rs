@@ -3,7 +3,7 @@
 use axum::{
     Json,
     extract::State,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use nodeloom_domain::Role;
@@ -115,17 +115,25 @@ pub(crate) async fn list(
 #[utoipa::path(
     post, path = "/api/teams", tag = "Teams", operation_id = "createTeam",
     security(("session" = [])), request_body = TeamRequest,
+    params(
+        ("Idempotency-Key" = Option<String>, Header,
+         description = "1 to 255 characters of your choice: the same request under the same key \
+                        is done once in 24 hours."),
+    ),
     responses(
         (status = 201, description = "Made.", body = TeamSchema,
          headers(("Location" = String, description = "Its path."))),
         (status = 409, description = "The name is taken.", body = ErrorSchema),
+        (status = 422, description = "The `Idempotency-Key` stood for another request.", body = ErrorSchema),
     ),
 )]
 pub(crate) async fn create(
     State(web): State<WebState>,
     VerifiedCaller(ctx): VerifiedCaller,
+    headers: HeaderMap,
     body::Json(mut body): body::Json<SMALL>,
 ) -> Result<Response, Problem> {
+    let ctx = super::idempotency::once(ctx, &headers, "createTeam", &body)?;
     let Some(name) = body.text("name") else {
         return Err(body.refusal());
     };

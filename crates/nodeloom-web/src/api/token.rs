@@ -3,7 +3,7 @@
 use axum::{
     Json,
     extract::State,
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
 use nodeloom_app::NewToken;
@@ -118,14 +118,23 @@ pub(crate) async fn list(
 #[utoipa::path(
     post, path = "/api/tokens", tag = "API tokens", operation_id = "createToken",
     security(("session" = [])), request_body = CreateTokenRequest,
+    params(
+        ("Idempotency-Key" = Option<String>, Header,
+         description = "1 to 255 characters of your choice: the same request under the same key \
+                        is done once in 24 hours."),
+    ),
     responses((status = 201, description = "Made; its text is in no later answer.", body = MadeTokenSchema),
+        (status = 409, description = "Made before, under the same `Idempotency-Key`.", body = crate::error::ErrorSchema),
+        (status = 422, description = "The `Idempotency-Key` stood for another request.", body = crate::error::ErrorSchema),
         (status = 404, description = "No such team, or not yours to see.", body = crate::error::ErrorSchema)),
 )]
 pub(crate) async fn create(
     State(web): State<WebState>,
     VerifiedCaller(ctx): VerifiedCaller,
+    headers: HeaderMap,
     body::Json(mut body): body::Json<SMALL>,
 ) -> Result<Response, Problem> {
+    let ctx = super::idempotency::once(ctx, &headers, "createToken", &body)?;
     let scopes = body.optional_texts("scopes").unwrap_or_default();
     let addresses = body.optional_texts("addresses").unwrap_or_default();
     let expires_in_days = body.optional_number("expiresInDays");

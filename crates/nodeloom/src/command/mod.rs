@@ -59,7 +59,7 @@ pub(crate) async fn open_judged(config: Config, roots: Roots, judged: Judged) ->
     };
     Ok(Session {
         app,
-        ctx: Ctx { origin, who },
+        ctx: Ctx::new(origin, who),
         config,
         roots,
     })

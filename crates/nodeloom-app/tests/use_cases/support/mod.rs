@@ -87,10 +87,7 @@ impl Person {
 /// A request with this cookie.
 pub(crate) fn ctx(token: &str) -> Ctx {
     let token = SessionToken::parse(token).expect("the text of a session token");
-    Ctx {
-        origin: origin(),
-        who: Who::Session(token),
-    }
+    Ctx::new(origin(), Who::Session(token))
 }
 
 /// A command on the machine.
@@ -99,10 +96,7 @@ pub(crate) fn operator() -> Ctx {
         user: "root".into(),
         host: "vault".into(),
     };
-    Ctx {
-        origin: origin(),
-        who,
-    }
+    Ctx::new(origin(), who)
 }
 
 pub(crate) fn origin() -> Origin {

@@ -71,13 +71,13 @@ impl Verify {
             None if own.exists() => read_anchors(own)?,
             None => Vec::new(),
         };
-        let ctx = Ctx {
-            origin: startup::origin(),
-            who: Who::Operator {
+        let ctx = Ctx::new(
+            startup::origin(),
+            Who::Operator {
                 user: startup::user_name(),
                 host: startup::host_name(),
             },
-        };
+        );
         let report = match &self.file {
             Some(path) => verify_file(app, &ctx, path, &anchors).await?,
             None => app
