@@ -60,10 +60,10 @@ async fn token_of(world: &World, person: &Person) -> Ctx {
         owner: None,
     };
     let made = world.app.create_token(&person.ctx(), new).await.unwrap();
-    Ctx {
-        origin: origin(),
-        who: Who::Token(nodeloom_app::ApiToken::parse(made.token.expose()).unwrap()),
-    }
+    Ctx::new(
+        origin(),
+        Who::Token(nodeloom_app::ApiToken::parse(made.token.expose()).unwrap()),
+    )
 }
 
 async fn people_are_made_found_and_changed(db: Db) {
