@@ -9,7 +9,8 @@ use std::{
 use nodeloom_domain::TeamId;
 
 use crate::{
-    CredentialOrder, CredentialPage, CredentialQuery, CredentialSort, Store, StoreError,
+    CredentialOrder, CredentialPage, CredentialQuery, CredentialSort, EngineKind, Store,
+    StoreError,
     credential::credential_columns,
     engine::{Param, signed},
     search::read,
@@ -22,8 +23,8 @@ pub(crate) const SORTED: u64 = 2_000;
 /// What a statement is made for; there are some hundreds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Shape {
-    /// Terms, of a type, with a tag, beginning from the tag.
-    Search(usize, bool, bool, bool, CredentialOrder),
+    /// Terms, of a type, with a tag, beginning from the tag, on an engine.
+    Search(usize, bool, bool, bool, CredentialOrder, EngineKind),
     /// Of a type, with which way to a tag, behind a place.
     List(bool, Way, bool, CredentialOrder),
 }
@@ -89,10 +90,11 @@ fn list(of_type: bool, way: Way, behind: bool, order: CredentialOrder) -> String
                 number()
             );
         }
+        // No EXISTS, which PostgreSQL would turn into a join of the whole tag.
         Way::OrderTagged => {
             wanted += &format!(
-                " AND EXISTS (SELECT 1 FROM credential_tags g WHERE g.team_id = $1 \
-                 AND g.tag = ${} AND g.sort_key = k.sort_key AND g.credential_id = k.id)",
+                " AND (SELECT 1 FROM credential_tags g WHERE g.team_id = $1 \
+                 AND g.tag = ${} AND g.sort_key = k.sort_key AND g.credential_id = k.id) = 1",
                 number()
             );
         }

@@ -3,7 +3,7 @@
 use nodeloom_domain::{CredentialId, TeamId, Timestamp};
 
 use crate::{
-    CredentialRow, Store, StoreError,
+    CredentialRow, EngineKind, Store, StoreError,
     credential::{COLUMNS, credential_columns},
     engine::{Param, Row, signed},
     list::{SORTED, Shape, statement},
@@ -133,12 +133,20 @@ fn search(
     tagged: bool,
     tag_first: bool,
     order: CredentialOrder,
+    engine: EngineKind,
 ) -> String {
+    // Each word is a part of the sort key, which is here: most that do not have the term are
+    // seen without another look.
+    let contains = match engine {
+        EngineKind::Sqlite => "instr",
+        EngineKind::Postgres => "strpos",
+    };
     let mut probes = String::new();
     for term in usize::from(!tag_first)..terms {
         let (first, last) = (5 + 2 * term, 6 + 2 * term);
         probes += &format!(
-            " AND EXISTS (SELECT 1 FROM credential_words x WHERE x.credential_id = \
+            " AND {contains}(w.sort_key, ${first}) > 0 \
+             AND EXISTS (SELECT 1 FROM credential_words x WHERE x.credential_id = \
              w.credential_id AND x.word >= ${first} AND x.word < ${last})"
         );
     }
@@ -223,9 +231,17 @@ impl Store {
             Some(tag) => self.tagged(query.team, tag).await? <= SORTED,
             None => false,
         };
-        let key = Shape::Search(terms.len(), of_type, tagged, tag_first, query.order);
+        let key = Shape::Search(
+            terms.len(),
+            of_type,
+            tagged,
+            tag_first,
+            query.order,
+            self.engine(),
+        );
         let sql = statement(key, || {
-            search(terms.len(), of_type, tagged, tag_first, query.order)
+            let engine = self.engine();
+            search(terms.len(), of_type, tagged, tag_first, query.order, engine)
         });
         let (mut limit, mut offset) = (query.limit, query.offset);
         loop {

@@ -60,6 +60,9 @@ enum Command {
     /// Keep teams and their members: list, create, rename, delete, grant, remove
     #[command(subcommand)]
     Team(command::team::Team),
+    /// Keep API tokens: list, create, revoke
+    #[command(subcommand)]
+    Token(command::token::Token),
     /// Check everything: key, schema, values, audit chain, file modes
     #[command(after_help = command::doctor::EXAMPLES)]
     Doctor(command::doctor::Doctor),
@@ -76,6 +79,15 @@ enum Command {
     Completions {
         /// The shell
         shell: clap_complete::Shell,
+    },
+    /// Write a manual page for each command
+    #[command(
+        after_help = "Examples:\n  nodeloom man --out ~/.local/share/man/man1\n  man nodeloom-key-retire"
+    )]
+    Man {
+        /// Directory to write them to; made if it is not there
+        #[arg(long, value_name = "DIR")]
+        out: std::path::PathBuf,
     },
     /// Print the OpenAPI document of the HTTP API
     Openapi,
@@ -112,6 +124,7 @@ fn run(cli: Cli, environment: Environment) -> Outcome {
         Command::Key(command) => command.run(environment, &common),
         Command::Credential(command) => command.run(environment, &common),
         Command::Team(command) => command.run(environment, &common),
+        Command::Token(command) => command.run(environment, &common),
         Command::Doctor(command) => command.run(environment, &common),
         Command::Migrate(command) => command.run(environment, &common),
         Command::Audit(command) => command.run(environment, &common),
@@ -121,11 +134,25 @@ fn run(cli: Cli, environment: Environment) -> Outcome {
             output::line(String::from_utf8_lossy(&script).trim_end())?;
             Ok(output::Exit::Done)
         }
+        Command::Man { out } => manual(&out),
         Command::Openapi => {
             output::line(nodeloom_web::openapi().trim_end())?;
             Ok(output::Exit::Done)
         }
     }
+}
+
+/// Writes the manual pages.
+fn manual(out: &std::path::Path) -> Outcome {
+    let written =
+        std::fs::create_dir_all(out).and_then(|()| clap_mangen::generate_to(Cli::command(), out));
+    written.map_err(|error| {
+        Failure::failed(format!("no manual pages in {}", out.display()))
+            .because(error.to_string())
+            .next_step("name a directory that this user may write to")
+    })?;
+    output::note("note", &format!("manual pages are in {}", out.display()));
+    Ok(output::Exit::Done)
 }
 
 /// Starts the log on stderr.

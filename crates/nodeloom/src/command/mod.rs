@@ -6,6 +6,7 @@ pub(crate) mod doctor;
 pub(crate) mod key;
 pub(crate) mod migrate;
 pub(crate) mod team;
+pub(crate) mod token;
 
 use nodeloom_app::{App, AppError, Ctx, Who};
 use nodeloom_domain::policy::Denied;

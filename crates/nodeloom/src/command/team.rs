@@ -205,7 +205,7 @@ async fn members_of(session: &Session, team: &TeamView) -> Outcome<Vec<MemberVie
 }
 
 /// A team by name or id.
-async fn find(session: &Session, text: &str) -> Outcome<TeamView> {
+pub(super) async fn find(session: &Session, text: &str) -> Outcome<TeamView> {
     let mut teams = teams(session).await?;
     let id = text.parse::<TeamId>().ok();
     let at = teams
