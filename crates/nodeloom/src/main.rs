@@ -63,6 +63,9 @@ enum Command {
     /// Keep API tokens: list, create, revoke
     #[command(subcommand)]
     Token(command::token::Token),
+    /// Keep people: list, create, update, deactivate, reactivate, delete
+    #[command(subcommand)]
+    User(command::user::User),
     /// Check everything: key, schema, values, audit chain, file modes
     #[command(after_help = command::doctor::EXAMPLES)]
     Doctor(command::doctor::Doctor),
@@ -125,6 +128,7 @@ fn run(cli: Cli, environment: Environment) -> Outcome {
         Command::Credential(command) => command.run(environment, &common),
         Command::Team(command) => command.run(environment, &common),
         Command::Token(command) => command.run(environment, &common),
+        Command::User(command) => command.run(environment, &common),
         Command::Doctor(command) => command.run(environment, &common),
         Command::Migrate(command) => command.run(environment, &common),
         Command::Audit(command) => command.run(environment, &common),

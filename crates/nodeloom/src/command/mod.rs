@@ -7,6 +7,7 @@ pub(crate) mod key;
 pub(crate) mod migrate;
 pub(crate) mod team;
 pub(crate) mod token;
+pub(crate) mod user;
 
 use nodeloom_app::{App, AppError, Ctx, Who};
 use nodeloom_domain::policy::Denied;
