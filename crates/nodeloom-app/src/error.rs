@@ -18,6 +18,9 @@ pub enum AppError {
     /// The e-mail address, the password or the code is wrong; which, is not said.
     #[error("the e-mail address or the password is wrong")]
     SignInRefused,
+    /// The password is right, and the account has a second factor.
+    #[error("a code of the second factor is needed")]
+    SecondFactorRequired,
     /// Passwords are for break-glass accounts alone, and this one is wrong or for another account.
     #[error("people sign in here by single sign-on; passwords are for break-glass accounts alone")]
     PasswordOff,

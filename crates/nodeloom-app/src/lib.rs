@@ -39,7 +39,7 @@ pub use keys::{
 pub use member::MemberView;
 pub use nodeloom_store::{CredentialOrder, CredentialSort};
 pub use once::Once;
-pub use session::{Me, MyTeam, SessionToken, SessionView, SignedIn};
+pub use session::{Me, MyTeam, OfferedSecret, SecondFactor, SessionToken, SessionView, SignedIn};
 pub use set_up::NewAdmin;
 pub use sso::{
     BegunSingleSignOn, Browser, FinishedSingleSignOn, Proof, SingleSignOn, SingleSignOnProblem,

@@ -41,6 +41,7 @@ mod signing_key;
 pub mod strength;
 #[cfg(test)]
 mod tests;
+pub mod totp;
 mod xaes;
 
 pub use audit_key::AuditKey;

@@ -23,6 +23,7 @@ mod migrate;
 mod rewrap;
 mod sealed;
 mod search;
+mod second_factor;
 mod session;
 mod store;
 mod survey;
@@ -53,6 +54,7 @@ pub use sealed::{CensusRow, SealedRow, SealedState};
 pub use search::{
     CredentialOrder, CredentialPage, CredentialPlace, CredentialQuery, CredentialSort, SEARCH_LIMIT,
 };
+pub use second_factor::{RecoveryCodeRow, TOTP_KIND};
 pub use session::{SessionRow, SessionWithUser};
 pub use store::{Store, Tx};
 pub use survey::{SchemaState, Survey};

@@ -230,6 +230,25 @@ impl Tx {
             .await
     }
 
+    /// Ends every session of a person but `kept`, and says how many. Permit: the person's own
+    /// sign-in.
+    ///
+    /// # Errors
+    /// As any write.
+    pub async fn delete_other_sessions(
+        &mut self,
+        permit: &Permit,
+        user: UserId,
+        kept: Option<SessionId>,
+    ) -> Result<u64, StoreError> {
+        require(covers(permit, user), "the sessions of this person")?;
+        // No bytes at all are nobody's id.
+        let kept: &[u8] = kept.as_ref().map_or(&[], |id| id.as_bytes());
+        const SQL: &str = "DELETE FROM sessions WHERE user_id = $1 AND id <> $2";
+        self.execute(SQL, &[(&user).into(), Param::Bytes(kept)])
+            .await
+    }
+
     /// Drops the sessions that were opened before `opened_before` or last used before
     /// `seen_before`, and says how many. Permit: housekeeping.
     ///
@@ -254,5 +273,6 @@ impl Tx {
 fn covers(permit: &Permit, user: UserId) -> bool {
     permit.covers_user(Action::SessionEnd, user)
         || permit.covers_user(Action::SessionCreate, user)
+        || permit.covers_instance(Action::SessionAdminister)
         || permit.covers_instance(Action::Housekeeping)
 }

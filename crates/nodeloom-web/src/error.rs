@@ -178,6 +178,11 @@ impl From<AppError> for Problem {
                 "SIGN_IN_REFUSED",
                 "The e-mail address, the password or the code is wrong, or no longer valid.",
             ),
+            AppError::SecondFactorRequired => Self::new(
+                StatusCode::UNAUTHORIZED,
+                "SECOND_FACTOR_REQUIRED",
+                "This account has a second factor. Send its code along as `code`.",
+            ),
             AppError::PasswordOff => Self::new(
                 StatusCode::UNAUTHORIZED,
                 "PASSWORD_SIGN_IN_OFF",
@@ -550,6 +555,10 @@ mod tests {
             (AppError::LastAdmin { of: "x".into() }, (409, "LAST_ADMIN")),
             (AppError::LastTeam, (409, "LAST_TEAM")),
             (AppError::NotDeleted, (409, "NOT_DELETED")),
+            (
+                AppError::SecondFactorRequired,
+                (401, "SECOND_FACTOR_REQUIRED"),
+            ),
             (
                 AppError::IdempotencyMismatch,
                 (422, "IDEMPOTENCY_KEY_REUSED"),

@@ -92,6 +92,7 @@ fn body(operation: &str, target: &Aim<'_>) -> Option<Value> {
         "createToken" => json!({"name": "ci", "teamId": target.team, "role": "VIEWER"}),
         "updateCredential" => json!({"name": "Renamed"}),
         "revealCredential" => json!({"reason": "the sweep"}),
+        "confirmSecondFactor" => json!({"code": "000000"}),
         "undeleteCredential" => json!({"name": "Back"}),
         "createTeam" => json!({"name": "Made"}),
         "updateTeam" => json!({"name": "Default"}),

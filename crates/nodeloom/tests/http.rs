@@ -85,10 +85,14 @@ fn a_credential_lives_from_create_to_delete() {
                 .send(method, &path, None, &[])
                 .refused(404, "NOT_FOUND");
         }
-        let left = setup.sql("SELECT count(*) FROM sealed_values WHERE kind = 'credential'");
-        assert_eq!(left, "0");
+        let values = "SELECT count(*) FROM sealed_values WHERE kind = 'credential'";
+        assert_ne!(setup.sql(values), "0", "a deletion can be undone");
+        client
+            .post(&format!("{path}/purge"), &json!({}))
+            .expect(204);
+        assert_eq!(setup.sql(values), "0");
         let actions = setup.sql("SELECT action FROM audit_events ORDER BY sequence");
-        for action in ["create", "update", "reveal", "delete"] {
+        for action in ["create", "update", "reveal", "delete", "purge"] {
             assert!(actions.contains(action), "{action} in {actions}");
         }
     }

@@ -136,6 +136,7 @@ fn a_value_of_a_mebibyte_fits_and_one_byte_more_does_not() {
         let largest = client.post("/api/credentials", &body).expect(201).json();
         let revealed = client.post(&format!("{}/reveal", path_of(&largest)), &json!({}));
         assert_eq!(revealed.expect(200).json()["data"], body["data"]);
+        let largest = client.get(&path_of(&largest)).expect(200).json();
         let before = setup.sql(EVERYTHING);
         let over = json!({"token": "x".repeat(MAX_DATA - frame + 1)});
         body["name"] = json!("too large");

@@ -1,12 +1,15 @@
 //! Sessions: opened by a proof, short by design, ended at once when they must be.
 
+mod administer;
 mod change_password;
+mod second_factor;
 mod sign_in;
 mod throttle;
 mod token;
 
 pub(crate) use sign_in::{Lifetime, actor_of};
 
+pub use second_factor::{OfferedSecret, SecondFactor};
 pub use token::SessionToken;
 pub(crate) use token::{parse_token, random_secret, token_text};
 

@@ -32,6 +32,25 @@ impl App {
         origin: &Origin,
         user_agent: Option<&str>,
     ) -> Result<SignedIn, AppError> {
+        self.sign_in_with_code(email, password, None, previous, origin, user_agent)
+            .await
+    }
+
+    /// As [`App::sign_in`], with a code of the second factor: of the authenticator app, or a
+    /// recovery code.
+    ///
+    /// # Errors
+    /// As [`App::sign_in`]; [`AppError::SecondFactorRequired`] when the password is right and a
+    /// code is missing. A wrong code counts like a wrong password.
+    pub async fn sign_in_with_code(
+        &self,
+        email: &str,
+        password: Secret<String>,
+        code: Option<&Secret<String>>,
+        previous: Option<&SessionToken>,
+        origin: &Origin,
+        user_agent: Option<&str>,
+    ) -> Result<SignedIn, AppError> {
         let email = Email::parse(email).map_err(|error| {
             AppError::Invalid(FieldErrors::one("email", error.rule(), error.to_string()))
         })?;
@@ -45,6 +64,13 @@ impl App {
         let now = self.now();
         let mut tx = self.store().begin().await?;
         let permit = policy::signed_in(user.id);
+        let factor = match self.take_factor(&mut tx, &permit, user.id, code).await {
+            Err(AppError::SignInRefused) => {
+                tx.rollback().await?;
+                return Err(self.refuse_code(email.as_str(), &attempt, origin).await);
+            }
+            taken => taken?,
+        };
         if let Some(previous) = previous
             && let Some(found) = tx.session_with_user(previous.id()).await?
             && found.user.id == user.id
@@ -64,11 +90,14 @@ impl App {
         let (token, me) = self
             .new_session(&mut tx, &permit, user.id, lifetime, origin, user_agent)
             .await?;
-        let event = AuditEvent::new(now, actor_of(&user), "session.create", origin).on(
+        let mut event = AuditEvent::new(now, actor_of(&user), "session.create", origin).on(
             "session",
             token.id().as_bytes(),
             "",
         );
+        if let Some(factor) = factor {
+            event = event.with("secondFactor", factor.as_str());
+        }
         self.commit(tx, &event).await?;
         Ok(SignedIn {
             token: token.text(),
@@ -86,6 +115,19 @@ impl App {
         ctx: &Ctx,
         password: Secret<String>,
     ) -> Result<SignedIn, AppError> {
+        self.reauthenticate_with_code(ctx, password, None).await
+    }
+
+    /// As [`App::reauthenticate`], with a code of the second factor.
+    ///
+    /// # Errors
+    /// As [`App::sign_in_with_code`].
+    pub async fn reauthenticate_with_code(
+        &self,
+        ctx: &Ctx,
+        password: Secret<String>,
+        code: Option<&Secret<String>>,
+    ) -> Result<SignedIn, AppError> {
         let Who::Session(token) = &ctx.who else {
             return Err(AppError::Unauthenticated);
         };
@@ -96,8 +138,28 @@ impl App {
         let email = found.user.email.clone();
         self.prove(Some(found.user), password, &email, &attempt, &ctx.origin)
             .await?;
-        self.replace_session(ctx, Some(self.now()), "session.reauthenticate")
+        let action = "session.reauthenticate";
+        let proof = Some(Proof {
+            at: self.now(),
+            code,
+        });
+        match self.replace_session(ctx, proof, action).await {
+            Err(AppError::SignInRefused) => {
+                Err(self.refuse_code(&email, &attempt, &ctx.origin).await)
+            }
+            replaced => replaced,
+        }
+    }
+
+    /// Counts and records a wrong code of somebody whose password was right.
+    async fn refuse_code(&self, email: &str, attempt: &Attempt, origin: &Origin) -> AppError {
+        match self
+            .record_failure(email, attempt, origin, Some("second factor"))
             .await
+        {
+            Ok(()) => AppError::SignInRefused,
+            Err(error) => error,
+        }
     }
 
     /// Gives the session a new id; nothing else about it changes.
@@ -111,7 +173,7 @@ impl App {
     async fn replace_session(
         &self,
         ctx: &Ctx,
-        proved_at: Option<Timestamp>,
+        proof: Option<Proof<'_>>,
         action: &'static str,
     ) -> Result<SignedIn, AppError> {
         let Who::Session(old) = &ctx.who else {
@@ -121,10 +183,14 @@ impl App {
         let found = tx.session_with_user(old.id()).await?;
         let (actor, found) = self.known(old, found)?;
         let permit = policy::signed_in(found.user.id);
+        if let Some(proof) = &proof {
+            self.take_factor(&mut tx, &permit, found.user.id, proof.code)
+                .await?;
+        }
         tx.delete_session(&permit, old.id()).await?;
         let lifetime = Lifetime {
             created_at: found.session.created_at,
-            authenticated_at: proved_at.unwrap_or(found.session.authenticated_at),
+            authenticated_at: proof.map_or(found.session.authenticated_at, |proof| proof.at),
         };
         let agent = found.session.user_agent.as_deref();
         let (token, me) = self
@@ -175,6 +241,22 @@ impl App {
             };
             return Ok((user, rehash));
         }
+        self.record_failure(email, attempt, origin, None).await?;
+        Err(if is_off {
+            AppError::PasswordOff
+        } else {
+            AppError::SignInRefused
+        })
+    }
+
+    /// Counts a failed attempt and writes it into the trail.
+    async fn record_failure(
+        &self,
+        email: &str,
+        attempt: &Attempt,
+        origin: &Origin,
+        what: Option<&'static str>,
+    ) -> Result<(), AppError> {
         let now = self.now();
         let mut tx = self.store().begin().await?;
         self.count_failure(&mut tx, attempt, now).await?;
@@ -185,13 +267,12 @@ impl App {
             id: None,
             name: email.to_owned(),
         };
-        let event = AuditEvent::new(now, nobody, "session.create", origin).ended(Outcome::Refused);
-        self.commit(tx, &event).await?;
-        Err(if is_off {
-            AppError::PasswordOff
-        } else {
-            AppError::SignInRefused
-        })
+        let mut event =
+            AuditEvent::new(now, nobody, "session.create", origin).ended(Outcome::Refused);
+        if let Some(what) = what {
+            event = event.with("wrong", what);
+        }
+        self.commit(tx, &event).await
     }
 
     pub(crate) async fn new_session(
@@ -229,6 +310,12 @@ impl App {
             .ok_or_else(|| AppError::internal("a session just inserted is absent"))?;
         Ok((token, me(&found)))
     }
+}
+
+/// A proof of identity that a session is renewed for.
+struct Proof<'a> {
+    at: Timestamp,
+    code: Option<&'a Secret<String>>,
 }
 
 /// The two times of a session that a new id inherits.

@@ -18,6 +18,7 @@ mod permission;
 mod quarantine;
 mod rewrap;
 mod schema;
+mod second_factor;
 mod session;
 mod set_up;
 mod sign_in;

@@ -7,6 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use nodeloom_app::{AppError, SignedIn};
+use nodeloom_crypto::Secret;
 use utoipa::ToSchema;
 
 use crate::{
@@ -65,6 +66,10 @@ pub(crate) struct LoginRequest {
     email: String,
     #[schema(format = Password, write_only)]
     password: String,
+    /// Six digits of the authenticator app, or a recovery code; for an account with a second
+    /// factor, which answers `SECOND_FACTOR_REQUIRED` without one.
+    #[schema(write_only, required = false)]
+    code: Option<String>,
 }
 
 /// A fresh proof of identity.
@@ -73,6 +78,10 @@ pub(crate) struct LoginRequest {
 pub(crate) struct ReauthenticateRequest {
     #[schema(format = Password, write_only)]
     password: String,
+    /// Six digits of the authenticator app, or a recovery code; for an account with a second
+    /// factor, which answers `SECOND_FACTOR_REQUIRED` without one.
+    #[schema(write_only, required = false)]
+    code: Option<String>,
 }
 
 /// Another password.
@@ -97,7 +106,7 @@ pub(crate) struct ChangePasswordRequest {
     responses(
         (status = 200, description = "Signed in.", body = MeView,
          headers(("Set-Cookie" = String, description = "The session: `__Host-nodeloom`."))),
-        (status = 401, description = "Wrong address or password.", body = ErrorSchema),
+        (status = 401, description = "Wrong address, password or code; or a code is missing.", body = ErrorSchema),
         (status = 429, description = "Too many attempts; see `Retry-After`.", body = ErrorSchema,
          headers(("Retry-After" = u64, description = "Seconds until the next attempt is heard."))),
     ),
@@ -107,6 +116,7 @@ pub(crate) async fn login(
     visitor: Visitor,
     body::Json(mut body): body::Json<SMALL>,
 ) -> Result<Response, Problem> {
+    let code = body.optional_text("code").map(Secret::new);
     let (Some(email), Some(password)) = (body.text("email"), body.secret_text("password")) else {
         return Err(body.refusal());
     };
@@ -118,9 +128,10 @@ pub(crate) async fn login(
     } = visitor;
     let outcome = web
         .app
-        .sign_in(
+        .sign_in_with_code(
             &email,
             password,
+            code.as_ref(),
             previous.as_ref(),
             &origin,
             user_agent.as_deref(),
@@ -204,11 +215,15 @@ pub(crate) async fn reauthenticate(
     VerifiedCaller(ctx): VerifiedCaller,
     body::Json(mut body): body::Json<SMALL>,
 ) -> Result<Response, Problem> {
+    let code = body.optional_text("code").map(Secret::new);
     let Some(password) = body.secret_text("password") else {
         return Err(body.refusal());
     };
     body.finish()?;
-    let outcome = web.app.reauthenticate(&ctx, password).await;
+    let outcome = web
+        .app
+        .reauthenticate_with_code(&ctx, password, code.as_ref())
+        .await;
     web.metrics.sign_in(label(&outcome));
     Ok(signed_in(&outcome?))
 }

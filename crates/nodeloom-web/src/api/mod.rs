@@ -9,6 +9,7 @@ mod credential_type;
 mod idempotency;
 mod key;
 mod precondition;
+mod second_factor;
 mod session;
 mod setup;
 mod single_sign_on;
@@ -35,6 +36,15 @@ pub(crate) fn router() -> OpenApiRouter<WebState> {
         .routes(routes!(auth::change_password))
         .routes(routes!(session::list))
         .routes(routes!(session::end))
+        .routes(routes!(session::list_of_user, session::end_of_user))
+        .routes(routes!(
+            second_factor::read,
+            second_factor::offer,
+            second_factor::remove
+        ))
+        .routes(routes!(second_factor::confirm))
+        .routes(routes!(second_factor::renew))
+        .routes(routes!(second_factor::reset))
         .routes(routes!(setup::needed, setup::redeem))
         .routes(routes!(credential::list, credential::create))
         .routes(routes!(

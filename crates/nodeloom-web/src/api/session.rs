@@ -1,4 +1,4 @@
-//! The caller's own sessions.
+//! The caller's own sessions, and those of others for administrators.
 
 use axum::{
     Json,
@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use crate::{
     error::Problem,
-    extract::{Caller, PathId},
+    extract::{Caller, Parameters, PathId},
     state::WebState,
 };
 
@@ -63,5 +63,47 @@ pub(crate) async fn end(
     PathId(id): PathId<nodeloom_domain::Session>,
 ) -> Result<StatusCode, Problem> {
     web.app.end_session(&ctx, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// List the sessions of a person
+///
+/// For administrators of the instance.
+#[utoipa::path(
+    get, path = "/api/users/{id}/sessions", tag = "Users", operation_id = "listSessionsOfUser",
+    security(("session" = [])),
+    params(("id" = String, Path, description = "The person's id.", format = Uuid)),
+    responses((status = 200, description = "Their living sessions.", body = [SessionViewSchema])),
+)]
+pub(crate) async fn list_of_user(
+    State(web): State<WebState>,
+    Caller(ctx): Caller,
+    PathId(id): PathId<nodeloom_domain::User>,
+) -> Result<Response, Problem> {
+    Ok(Json(web.app.sessions_of_user(&ctx, id).await?).into_response())
+}
+
+/// End the sessions of a person
+///
+/// All of them, or the one that `sessionId` names. For administrators of the instance.
+#[utoipa::path(
+    delete, path = "/api/users/{id}/sessions", tag = "Users",
+    operation_id = "endSessionsOfUser",
+    security(("session" = [])),
+    params(
+        ("id" = String, Path, description = "The person's id.", format = Uuid),
+        ("sessionId" = Option<String>, Query, description = "Only this session.", format = Uuid),
+    ),
+    responses((status = 204, description = "Ended.")),
+)]
+pub(crate) async fn end_of_user(
+    State(web): State<WebState>,
+    Caller(ctx): Caller,
+    PathId(id): PathId<nodeloom_domain::User>,
+    Parameters(mut query): Parameters,
+) -> Result<StatusCode, Problem> {
+    let only = query.optional_id("sessionId");
+    query.finish()?;
+    web.app.end_sessions_of_user(&ctx, id, only).await?;
     Ok(StatusCode::NO_CONTENT)
 }
