@@ -7,6 +7,7 @@ mod credential;
 mod ctx;
 mod doctor;
 mod error;
+mod invitation;
 mod keys;
 mod member;
 mod once;
@@ -33,6 +34,9 @@ pub use credential::{
 pub use ctx::{Ctx, Who};
 pub use doctor::{DoctorReport, UnopenedValue};
 pub use error::{AppError, KeyVerbRefusal};
+pub use invitation::{
+    InvitationView, Invited, InvitedStep, Joined, MadeInvitation, NewInvitation, NewPerson,
+};
 pub use keys::{
     CensusLine, DataKeyStatus, HeldRoots, KeyStatus, LiveProcess, Retired, Rewrapped, RootStatus,
 };

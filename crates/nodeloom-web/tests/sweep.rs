@@ -45,6 +45,7 @@ struct Aim<'a> {
     team: &'a str,
     credential: &'a str,
     user: &'a str,
+    invitation: &'a str,
 }
 
 /// A path with its ids in place.
@@ -55,6 +56,8 @@ fn filled(path: &str, target: &Aim<'_>) -> String {
         "OPENAI"
     } else if path.starts_with("/api/teams/") {
         target.team
+    } else if path.starts_with("/api/invitations/") {
+        target.invitation
     } else if path.starts_with("/api/users/") {
         target.user
     } else {
@@ -98,6 +101,8 @@ fn body(operation: &str, target: &Aim<'_>) -> Option<Value> {
         "updateTeam" => json!({"name": "Default"}),
         // Nobody deletes the team that all others are asked about.
         "deleteTeam" => json!({"confirm": "another name"}),
+        "createInvitation" => json!({"email": "invited@example.com", "role": "VIEWER"}),
+        "readInvitation" | "acceptInvitation" => json!({"code": "no-code"}),
         "createUser" => json!({"email": "made@example.com"}),
         "updateUser" => json!({"firstName": "Renamed", "instanceAdmin": false}),
         "grantMember" => json!({"role": "VIEWER"}),
@@ -283,6 +288,16 @@ impl World {
 }
 
 impl World {
+    /// An open invitation.
+    async fn new_invitation(&self, cookie: &str, number: usize) -> String {
+        let path = format!("/api/teams/{}/invitations", self.team);
+        let email = format!("invited{number}@example.com");
+        let body = json!({"email": email, "role": "VIEWER"});
+        let (status, made, _) = self.send("POST", &path, cookie, Some(&body)).await;
+        assert_eq!(status, 201, "{made}");
+        made["details"]["id"].as_str().unwrap().to_owned()
+    }
+
     /// A person whom nobody signs in as.
     async fn new_user(&self, cookie: &str, number: usize) -> String {
         let body = json!({"email": format!("number{number}@example.com")});
@@ -335,7 +350,9 @@ async fn every_route_answers_everybody_as_was_reviewed() {
         for (number, route) in routes().iter().enumerate() {
             let credential = world.new_credential(&admin, number).await;
             let user = world.new_user(&admin, number).await;
+            let invitation = world.new_invitation(&admin, number).await;
             let target = Aim {
+                invitation: &invitation,
                 team: &world.team,
                 credential: &credential,
                 user: &user,

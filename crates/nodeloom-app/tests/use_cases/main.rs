@@ -11,6 +11,7 @@ mod audit_sink;
 mod credential;
 mod credential_life;
 mod evidence;
+mod invitation;
 mod key;
 mod once;
 mod password;

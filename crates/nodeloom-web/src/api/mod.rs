@@ -7,6 +7,7 @@ mod credential;
 mod credential_life;
 mod credential_type;
 mod idempotency;
+mod invitation;
 mod key;
 mod precondition;
 mod second_factor;
@@ -69,6 +70,10 @@ pub(crate) fn router() -> OpenApiRouter<WebState> {
         .routes(routes!(credential_type::read))
         .routes(routes!(token::list, token::create))
         .routes(routes!(token::revoke))
+        .routes(routes!(invitation::list, invitation::create))
+        .routes(routes!(invitation::revoke))
+        .routes(routes!(invitation::read))
+        .routes(routes!(invitation::accept))
         .routes(routes!(user::list, user::create))
         .routes(routes!(user::read, user::update, user::delete))
         .routes(routes!(user::deactivate))

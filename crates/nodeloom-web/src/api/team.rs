@@ -281,7 +281,7 @@ pub(crate) async fn remove(
 }
 
 /// A role as the API writes it.
-fn parse_role(text: &str) -> Result<Role, Problem> {
+pub(super) fn parse_role(text: &str) -> Result<Role, Problem> {
     let known = Role::ALL.into_iter().find(|role| role.as_str() == text);
     known.ok_or_else(|| {
         Problem::field(

@@ -16,7 +16,7 @@ struct Asset {
     content: &'static [u8],
 }
 
-const ASSETS: [Asset; 4] = [
+const ASSETS: [Asset; 5] = [
     Asset {
         name: "nodeloom.css",
         kind: "text/css; charset=utf-8",
@@ -26,6 +26,11 @@ const ASSETS: [Asset; 4] = [
         name: "set-up.js",
         kind: "text/javascript; charset=utf-8",
         content: include_bytes!("../../assets/set-up.js"),
+    },
+    Asset {
+        name: "invitation.js",
+        kind: "text/javascript; charset=utf-8",
+        content: include_bytes!("../../assets/invitation.js"),
     },
     Asset {
         name: "docs.js",

@@ -3,6 +3,7 @@
 
 mod asset;
 pub(crate) mod docs;
+mod invitation;
 mod landing;
 mod set_up;
 pub(crate) mod single_sign_on;
@@ -13,12 +14,19 @@ use maud::{DOCTYPE, Markup, html};
 use crate::state::WebState;
 
 /// The route patterns of this module, for the counters.
-pub(crate) const PATTERNS: [&str; 4] = ["/", "/setup", "/assets/{name}", single_sign_on::PROBLEM];
+pub(crate) const PATTERNS: [&str; 5] = [
+    "/",
+    "/setup",
+    "/assets/{name}",
+    single_sign_on::PROBLEM,
+    "/invitation",
+];
 
 /// The routes of the pages and their files.
 pub(crate) fn router() -> Router<WebState> {
-    let [landing, set_up, assets, problem] = PATTERNS;
+    let [landing, set_up, assets, problem, invited] = PATTERNS;
     Router::new()
+        .route(invited, get(invitation::page))
         .route(landing, get(landing::page))
         .route(set_up, get(set_up::page))
         .route(assets, get(asset::serve))

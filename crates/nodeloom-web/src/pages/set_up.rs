@@ -42,7 +42,13 @@ pub(super) async fn page() -> Response {
 }
 
 /// A labelled input with a place for its hint and its error.
-fn field(name: &str, label: &str, kind: &str, autocomplete: &str, hint: Option<&str>) -> Markup {
+pub(super) fn field(
+    name: &str,
+    label: &str,
+    kind: &str,
+    autocomplete: &str,
+    hint: Option<&str>,
+) -> Markup {
     let (hint_id, error_id) = (format!("{name}-hint"), format!("{name}-error"));
     let described = match hint {
         Some(_) => format!("{hint_id} {error_id}"),
