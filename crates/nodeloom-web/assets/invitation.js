@@ -131,14 +131,20 @@ on("new-account", async () => {
 on("join", () => accept({}));
 
 on("sign-in", async () => {
-  const { ok, answer } = await send("/api/auth/login", {
-    email: offer.email,
-    password: at("current").value,
-  });
+  const proof = { email: offer.email, password: at("current").value };
+  const factor = at("factor").value.trim();
+  at("factor").value = "";
+  if (factor) {
+    proof.code = factor;
+  }
+  const { ok, answer } = await send("/api/auth/login", proof);
   if (ok) {
     await accept({});
   } else {
-    refuse(answer);
+    if (answer.code === "SECOND_FACTOR_REQUIRED") {
+      at("second-factor").hidden = false;
+    }
+    tell(answer.message);
   }
 });
 

@@ -92,7 +92,9 @@ async fn serve(mut config: ServeConfig, roots: Roots) -> Outcome {
     if let Some(single_sign_on) = config.single_sign_on.take() {
         app.use_single_sign_on(outbound::single_sign_on(single_sign_on, &outbound));
     }
+    let is_set_up = matches!(app.needs_set_up().await, Ok(false));
     let link = set_up(&app, &mut config, address).await?;
+    check_default_team(&app, is_set_up).await?;
     checkpoint(&app, &config.common).await;
 
     let settings = WebSettings {
@@ -353,6 +355,33 @@ fn first_admin(config: &mut ServeConfig) -> Outcome<Option<NewAdmin>> {
         first_name: String::new(),
         last_name: String::new(),
     }))
+}
+
+/// Refuses a team for new people that does not exist, so that a slip is seen before the first of
+/// them stands at the door. At the very first start there was no way yet to make teams.
+async fn check_default_team(app: &App, was_set_up: bool) -> Outcome<()> {
+    let failed = |error: AppError| {
+        Failure::failed("the teams cannot be read").because(startup::chain(&error))
+    };
+    if app.has_default_team().await.map_err(failed)? {
+        return Ok(());
+    }
+    if !was_set_up {
+        tracing::warn!(
+            "the team of OIDC_DEFAULT_TEAM does not exist yet; until somebody makes it, nobody new \
+             gets in by single sign-on"
+        );
+        return Ok(());
+    }
+    Err(
+        Failure::configuration("OIDC_DEFAULT_TEAM names a team that does not exist")
+            .because("somebody new could not get in by single sign-on")
+            .next_step(
+                "set OIDC_DEFAULT_TEAM to the name or id of a team, as written in the teams' list",
+            )
+            .next_step("or unset it: people then join the oldest team")
+            .next_step("or unset it, start, make the team, and set it again"),
+    )
 }
 
 /// Makes the first administrator, or a link to become it. Returns what the terminal shall show.

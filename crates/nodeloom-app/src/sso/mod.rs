@@ -38,6 +38,8 @@ pub struct SingleSignOnRules {
     pub allowed_domains: Vec<String>,
     /// Whether an account with the verified address is taken over by its first sign-in here.
     pub link_by_email: bool,
+    /// Whether that goes for administrators of the instance and break-glass accounts too.
+    pub link_administrators: bool,
     /// Whether passwords are for break-glass accounts alone.
     pub only: bool,
 }
@@ -84,6 +86,13 @@ pub enum SingleSignOnProblem {
     /// Somebody has the address, and may not be taken over by it.
     #[error("the account with your e-mail address is not linked to this identity")]
     NotLinked,
+    /// An administrator of the instance or a break-glass account has the address, and such
+    /// accounts are not taken over by an address alone.
+    #[error("an administrator's account is not linked by its e-mail address")]
+    AdministratorNotLinked,
+    /// The team that new people join does not exist.
+    #[error("the team of OIDC_DEFAULT_TEAM does not exist")]
+    NoTeam,
     /// The person was deactivated.
     #[error("your account is deactivated")]
     Deactivated,
@@ -115,6 +124,8 @@ impl SingleSignOnProblem {
             Self::DomainNotAllowed => "domain-not-allowed",
             Self::NoAccount => "no-account",
             Self::NotLinked => "not-linked",
+            Self::AdministratorNotLinked => "administrator-not-linked",
+            Self::NoTeam => "no-team",
             Self::Deactivated => "deactivated",
             Self::NotSetUp => "not-set-up",
             Self::App(AppError::Throttled { .. }) => "too-many-attempts",
@@ -131,6 +142,7 @@ impl SingleSignOnProblem {
                 | Self::App(_)
                 | Self::Off
                 | Self::NotSetUp
+                | Self::NoTeam
                 | Self::Provider(OidcError::Unreachable(_))
         )
     }
@@ -147,6 +159,20 @@ impl App {
     #[must_use]
     pub fn single_sign_on_rules(&self) -> Option<&SingleSignOnRules> {
         self.single_sign_on().map(|sso| &sso.rules)
+    }
+
+    /// Whether there is a team for new people: `false` when the one that the rules name does not
+    /// exist, `true` when they name none.
+    ///
+    /// # Errors
+    /// [`AppError`] when the database cannot be read.
+    pub async fn has_default_team(&self) -> Result<bool, AppError> {
+        let rules = self.single_sign_on_rules();
+        let Some(named) = rules.and_then(|rules| rules.default_team.as_deref()) else {
+            return Ok(true);
+        };
+        let teams = self.store().list_teams().await?;
+        Ok(teams.iter().any(|team| provision::is_named(team, named)))
     }
 
     /// Whether passwords are for break-glass accounts alone.

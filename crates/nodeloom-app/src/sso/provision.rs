@@ -9,7 +9,7 @@ use nodeloom_oauth::{SafeText, oidc::Identity};
 use nodeloom_store::{MembershipRow, TeamRow, Tx, UserIdentityRow, UserRow, UserState};
 
 use super::{SingleSignOnProblem as Problem, SingleSignOnRules};
-use crate::{App, AppError, keys::system, session::actor_of};
+use crate::{App, keys::system, session::actor_of};
 
 /// The person that `identity` is, and the events of what had to be written for it.
 pub(super) async fn person(
@@ -45,6 +45,11 @@ pub(super) async fn person(
             let is_linked = tx.has_identity_at(user.id, &identity.issuer).await?;
             if is_linked || !rules.link_by_email {
                 return Err(Problem::NotLinked);
+            }
+            // The provider must not be able to give away the whole instance, nor the way in that
+            // is kept for the day when the provider cannot be trusted.
+            if (user.instance_admin || user.break_glass) && !rules.link_administrators {
+                return Err(Problem::AdministratorNotLinked);
             }
             (user, Vec::new())
         }
@@ -147,12 +152,15 @@ async fn create(
 async fn default_team(tx: &mut Tx, named: Option<&str>) -> Result<TeamRow, Problem> {
     let mut teams = tx.list_teams().await?.into_iter();
     let found = match named {
-        Some(text) => teams.find(|team| team.name == text || team.id.to_string() == text),
+        Some(text) => teams.find(|team| is_named(team, text)),
         None => teams.min_by_key(|team| (team.created_at, team.id)),
     };
-    found.ok_or_else(|| {
-        AppError::internal("the team of OIDC_DEFAULT_TEAM does not exist; nobody was let in").into()
-    })
+    found.ok_or(Problem::NoTeam)
+}
+
+/// Whether a setting means this team.
+pub(super) fn is_named(team: &TeamRow, named: &str) -> bool {
+    team.name == named || team.id.to_string() == named
 }
 
 /// Given and family name; the whole name counts as given where the parts are absent.

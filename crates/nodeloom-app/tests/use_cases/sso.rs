@@ -22,6 +22,8 @@ on_both!(
     a_flow_ends_after_ten_minutes,
     nothing_readable_is_kept_of_a_flow,
     an_account_is_linked_by_its_verified_address,
+    an_address_alone_gives_no_administrator_away,
+    a_default_team_that_is_gone_is_a_clear_refusal,
     an_address_that_changed_hands_gives_no_account,
     who_is_refused,
     a_deactivated_person_is_refused,
@@ -282,6 +284,75 @@ async fn an_account_is_linked_by_its_verified_address(db: Db) {
             .await
             .is_ok()
     );
+}
+
+async fn an_address_alone_gives_no_administrator_away(db: Db) {
+    let (world, provider) = stage(db, |_| ()).await;
+    let grace = world
+        .person("grace@example.com", world.team, Role::Viewer)
+        .await;
+    let sessions = world.db.count("sessions").await;
+    provider.knows("sub-1", ADMIN, json!({}));
+    let refused = sign_in(&world, &provider).await;
+    assert_refused!(refused, Problem::AdministratorNotLinked);
+    let (outcome, detail) = last_detail(&world).await;
+    assert_eq!(
+        (outcome.as_str(), &detail["reason"]),
+        ("refused", &json!("administrator-not-linked"))
+    );
+    // Either property alone is enough.
+    provider.knows("sub-2", "grace@example.com", json!({}));
+    for (admin, emergency) in [("TRUE", "FALSE"), ("FALSE", "TRUE")] {
+        let sql = format!(
+            "UPDATE users SET instance_admin = {admin}, break_glass = {emergency} WHERE id = {}",
+            x(grace.id.as_bytes())
+        );
+        world.db.run(&sql).await;
+        let refused = sign_in(&world, &provider).await;
+        assert_refused!(refused, Problem::AdministratorNotLinked);
+    }
+    assert_eq!(world.db.count("user_identities").await, 0);
+    assert_eq!(world.db.count("sessions").await, sessions);
+
+    // With the setting an administrator is linked once, and stays so without it.
+    let allowing = world.other_process().await;
+    let rules = SingleSignOnRules {
+        link_by_email: true,
+        link_administrators: true,
+        ..Default::default()
+    };
+    provider.serve(&allowing, rules);
+    provider.knows("sub-1", ADMIN, json!({}));
+    let begun = begin(&world).await;
+    let query = provider.visit(&begun.location);
+    let cookie = Some(begun.cookie.expose().as_str());
+    allowing
+        .finish_single_sign_on(&browser(), cookie, &query)
+        .await
+        .unwrap();
+    let me = sign_in(&world, &provider).await.unwrap().signed_in.me;
+    assert_eq!(me.email, ADMIN);
+}
+
+async fn a_default_team_that_is_gone_is_a_clear_refusal(db: Db) {
+    let (world, provider) = stage(db, |rules| rules.default_team = Some("Platform".into())).await;
+    assert!(!world.app.has_default_team().await.unwrap());
+    provider.knows("sub-1", "grace@example.com", json!({}));
+    assert_refused!(sign_in(&world, &provider).await, Problem::NoTeam);
+    let (outcome, detail) = last_detail(&world).await;
+    assert_eq!(
+        (outcome.as_str(), &detail["reason"]),
+        ("refused", &json!("no-team"))
+    );
+    assert_eq!(world.db.count("users").await, 1);
+
+    world
+        .db
+        .run("UPDATE teams SET name = 'Platform' WHERE name = 'Default'")
+        .await;
+    assert!(world.app.has_default_team().await.unwrap());
+    let me = sign_in(&world, &provider).await.unwrap().signed_in.me;
+    assert_eq!(me.teams[0].team_id, world.team);
 }
 
 async fn an_address_that_changed_hands_gives_no_account(db: Db) {

@@ -42,6 +42,10 @@ pub(super) async fn page() -> Response {
             form id="sign-in" novalidate hidden {
                 p { "There is an account with this address. Sign in to join." }
                 (field("current", "Password", "password", "current-password", None))
+                div id="second-factor" hidden {
+                    (field("factor", "Code", "text", "one-time-code",
+                        Some("Six digits of your authenticator app, or a recovery code.")))
+                }
                 button type="submit" { "Sign in and join" }
                 p.hint { "Where you use single sign-on, " a href=(START) { "sign in there" }
                     " first, then open the link again." }

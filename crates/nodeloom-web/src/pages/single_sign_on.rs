@@ -102,6 +102,16 @@ fn words(reason: &str) -> (&'static str, &'static str) {
             "The account with your e-mail address belongs to another identity, or is not linked.",
             "Ask an administrator of this instance.",
         ),
+        "administrator-not-linked" => (
+            "The account with your e-mail address administers this instance, or is kept for \
+             emergencies. Such accounts are not linked by their address.",
+            "Sign in with its password, or ask the operator, who may allow it with the setting \
+             OIDC_LINK_ADMINISTRATORS.",
+        ),
+        "no-team" => (
+            "The team that new people join does not exist.",
+            "Ask the operator to correct the setting OIDC_DEFAULT_TEAM.",
+        ),
         "deactivated" => (
             "Your account is deactivated.",
             "Ask an administrator of this instance.",

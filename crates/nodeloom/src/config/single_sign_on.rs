@@ -22,8 +22,9 @@ const ROLE: &str = "OIDC_DEFAULT_ROLE";
 const TEAM: &str = "OIDC_DEFAULT_TEAM";
 const DOMAINS: &str = "OIDC_ALLOWED_DOMAINS";
 const LINK: &str = "OIDC_LINK_BY_EMAIL";
+const LINK_ADMINISTRATORS: &str = "OIDC_LINK_ADMINISTRATORS";
 const ONLY: &str = "OIDC_ONLY";
-const ALL: [&str; 11] = [
+const ALL: [&str; 12] = [
     ISSUER,
     CLIENT_ID,
     SECRET,
@@ -34,6 +35,7 @@ const ALL: [&str; 11] = [
     TEAM,
     DOMAINS,
     LINK,
+    LINK_ADMINISTRATORS,
     ONLY,
 ];
 
@@ -169,6 +171,7 @@ impl Reader<'_> {
             default_team: self.setting(TEAM, None),
             allowed_domains: self.allowed_domains(),
             link_by_email: self.switch(LINK, true),
+            link_administrators: self.switch(LINK_ADMINISTRATORS, false),
             only: self.switch(ONLY, false),
         }
     }
