@@ -2,6 +2,7 @@
 
 mod support;
 
+use serde_json::json;
 use support::{Database, Setup};
 
 const PASSWORD: &str = "a fine long passphrase 4711";
@@ -81,5 +82,95 @@ fn people_are_kept_from_a_shell() {
         run(&["user", "show", id], 1);
         run(&["user", "update", admin], 2);
         run(&["user", "create"], 2);
+    }
+}
+
+#[test]
+fn an_invitation_and_a_second_factor_from_a_shell() {
+    for database in Database::ALL {
+        let setup = Setup::with_admin(database);
+        let server = setup.serve();
+        let mut admin = server.signed_in();
+        let team = admin.get("/api/auth/me").json()["teams"][0]["teamName"].clone();
+        let team = team.as_str().unwrap();
+        let run = |arguments: &[&str], code: i32| setup.run(arguments).expect(code);
+        let invite = ["team", "invite", team, "bob@example.com", "BUILDER"];
+        let first = run(&invite, 0);
+        let link = first.stdout.trim();
+        assert!(
+            link.starts_with("http://127.0.0.1:8080/invitation#nlinv_"),
+            "{link}"
+        );
+        let mut again = invite.to_vec();
+        again.extend([
+            "--base-url",
+            "https://vault.example.com",
+            "--format",
+            "json",
+        ]);
+        let made = run(&again, 0).json();
+        let link = made["link"].as_str().unwrap();
+        let code = link
+            .strip_prefix("https://vault.example.com/invitation#")
+            .unwrap();
+        let last = again.len() - 3;
+        again[last] = "vault.example.com";
+        run(&again, 2);
+        let list = run(&["team", "invitations", team, "--format", "json"], 0);
+        assert!(!list.stdout.contains("nlinv_"));
+        let states: Vec<_> = list
+            .json()
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|i| i["state"].clone())
+            .collect();
+        assert_eq!(states, ["open", "revoked"]);
+
+        // Whoever holds the link sees where it leads, and comes in once.
+        let mut bob = server.client();
+        let body = json!({ "code": code });
+        let seen = bob.post("/api/invitations/read", &body).expect(200).json();
+        assert_eq!(
+            (&seen["teamName"], &seen["next"]),
+            (&json!(team), &json!("new-account"))
+        );
+        let accept = json!({ "code": code, "password": PASSWORD, "firstName": "Bob" });
+        bob.post("/api/invitations/accept", &accept).expect(200);
+        bob.get("/api/auth/me").expect(200);
+        server
+            .client()
+            .post("/api/invitations/accept", &accept)
+            .expect(400);
+        let id = made["details"]["id"].as_str().unwrap();
+        run(&["team", "revoke-invitation", id], 1);
+
+        let sessions = ["user", "sessions", "bob@example.com", "--format", "json"];
+        let listed = run(&sessions, 0).json();
+        assert_eq!(listed.as_array().unwrap().len(), 1);
+        let session = listed[0]["id"].as_str().unwrap();
+        run(
+            &[
+                "user",
+                "end-sessions",
+                "bob@example.com",
+                "--session",
+                session,
+            ],
+            0,
+        );
+        run(
+            &[
+                "user",
+                "end-sessions",
+                "bob@example.com",
+                "--session",
+                session,
+            ],
+            1,
+        );
+        bob.get("/api/auth/me").expect(401);
+        assert_eq!(run(&sessions, 0).json(), json!([]));
+        run(&["user", "reset-second-factor", "bob@example.com"], 1);
     }
 }

@@ -1,8 +1,10 @@
 //! `nodeloom team`: teams and who belongs to them.
 
+mod invitation;
+
 use clap::{Args, Subcommand};
 use nodeloom_app::{AppError, MemberView, TeamView};
-use nodeloom_domain::{Role, TeamId, UserId};
+use nodeloom_domain::{InvitationId, Role, TeamId, UserId};
 
 use super::{Session, Strictness, block_on};
 use crate::config::CommonFlags;
@@ -81,6 +83,22 @@ pub(crate) enum Team {
         #[command(flatten)]
         who: Who,
     },
+    /// Invite somebody into a team, by a link that works once
+    #[command(after_help = invitation::INVITE_EXAMPLES)]
+    Invite(invitation::Invite),
+    /// List the invitations of a team, without their links
+    Invitations {
+        /// The team, by name or id
+        team: String,
+        /// How to print them
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Take an invitation back: its link stops at once
+    RevokeInvitation {
+        /// Its id, as in the list
+        id: InvitationId,
+    },
 }
 
 /// A person in a team.
@@ -95,14 +113,19 @@ pub(crate) struct Who {
 impl Team {
     pub(crate) fn run(self, environment: Environment, flags: &CommonFlags) -> Outcome {
         block_on(async move {
+            // Looked at before the key is asked for: a slip in it costs nothing then.
+            let base = match &self {
+                Self::Invite(invite) => Some(invite.base(&environment)?),
+                _ => None,
+            };
             let session = super::open(environment, flags, Strictness::Refuse).await?;
-            let result = Box::pin(self.done(&session)).await;
+            let result = Box::pin(self.done(&session, base)).await;
             session.close().await;
             result
         })
     }
 
-    async fn done(self, session: &Session) -> Outcome {
+    async fn done(self, session: &Session, base: Option<String>) -> Outcome {
         let (app, ctx) = (&session.app, &session.ctx);
         match self {
             Self::List { format } => list(format, &teams(session).await?),
@@ -175,6 +198,9 @@ impl Team {
                 output::note("note", &format!("{} left {}", who.person, team.name));
                 Ok(Exit::Done)
             }
+            Self::Invite(invite) => invite.done(session, &base.unwrap_or_default()).await,
+            Self::Invitations { team, format } => invitation::list(session, &team, format).await,
+            Self::RevokeInvitation { id } => invitation::revoke(session, id).await,
         }
     }
 }

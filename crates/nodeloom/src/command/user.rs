@@ -1,13 +1,15 @@
 //! `nodeloom user`: the people of the instance. Passwords come from a prompt, standard input or a
 //! file, never from arguments.
 
+mod session;
+
 use std::io::{self, IsTerminal as _, Read, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use nodeloom_app::{AppError, ListUsers, NewUser, UserChange, UserDetails, UserView};
 use nodeloom_crypto::Secret;
-use nodeloom_domain::UserId;
+use nodeloom_domain::{SessionId, UserId};
 use serde_json::json;
 
 use super::{Session, Strictness, block_on};
@@ -101,6 +103,28 @@ pub(crate) enum User {
         /// Do not ask
         #[arg(long)]
         yes: bool,
+    },
+    /// List the sessions of a person
+    Sessions {
+        #[command(flatten)]
+        who: WhoArg,
+        /// How to print them
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// End the sessions of a person, or one of them
+    #[command(after_help = session::END_EXAMPLES)]
+    EndSessions {
+        #[command(flatten)]
+        who: WhoArg,
+        /// This session alone, by its id
+        #[arg(long, value_name = "ID")]
+        session: Option<SessionId>,
+    },
+    /// Turn off the second factor of a person who lost it; the sessions end
+    ResetSecondFactor {
+        #[command(flatten)]
+        who: WhoArg,
     },
     /// Make a person an administrator of the instance
     #[command(after_help = GRANT_EXAMPLES)]
@@ -246,6 +270,15 @@ impl User {
                 deleted.map_err(|error| failure("the person was not deleted", error))?;
                 output::note("note", &format!("{} is deleted", details.user.email));
                 Ok(Exit::Done)
+            }
+            Self::Sessions { who, format } => {
+                session::list(session, who.id(session).await?, format).await
+            }
+            Self::EndSessions { who, session: only } => {
+                session::end(session, who.id(session).await?, only).await
+            }
+            Self::ResetSecondFactor { who } => {
+                session::reset_second_factor(session, who.id(session).await?).await
             }
             Self::GrantInstanceAdmin { who } => who.set_instance_admin(session, true).await,
             Self::RevokeInstanceAdmin { who } => who.set_instance_admin(session, false).await,
