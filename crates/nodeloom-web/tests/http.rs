@@ -487,6 +487,8 @@ async fn every_documented_route_refuses_nobody_and_the_open_ones_are_few() {
         "get /health/ready",
         "get /metrics",
         "post /api/auth/login",
+        "post /api/invitations/accept",
+        "post /api/invitations/read",
         "post /api/setup",
     ];
     assert_eq!(open, wanted);

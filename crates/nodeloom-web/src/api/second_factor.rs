@@ -152,7 +152,7 @@ pub(crate) async fn remove(
 ///
 /// For administrators of the instance. The person's sessions end.
 #[utoipa::path(
-    delete, path = "/api/users/{id}/totp", tag = "Users", operation_id = "resetSecondFactor",
+    delete, path = "/api/users/{id}/totp", tag = "People", operation_id = "resetSecondFactor",
     security(("session" = [])),
     params(("id" = String, Path, description = "The person's id.", format = Uuid)),
     responses((status = 204, description = "Off.")),

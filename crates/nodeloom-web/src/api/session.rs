@@ -70,7 +70,7 @@ pub(crate) async fn end(
 ///
 /// For administrators of the instance.
 #[utoipa::path(
-    get, path = "/api/users/{id}/sessions", tag = "Users", operation_id = "listSessionsOfUser",
+    get, path = "/api/users/{id}/sessions", tag = "People", operation_id = "listSessionsOfUser",
     security(("session" = [])),
     params(("id" = String, Path, description = "The person's id.", format = Uuid)),
     responses((status = 200, description = "Their living sessions.", body = [SessionViewSchema])),
@@ -87,7 +87,7 @@ pub(crate) async fn list_of_user(
 ///
 /// All of them, or the one that `sessionId` names. For administrators of the instance.
 #[utoipa::path(
-    delete, path = "/api/users/{id}/sessions", tag = "Users",
+    delete, path = "/api/users/{id}/sessions", tag = "People",
     operation_id = "endSessionsOfUser",
     security(("session" = [])),
     params(
