@@ -28,8 +28,9 @@ pub use audit::{
 };
 pub use credential::{
     AttributeChange, ConnectionTester, CredentialChange, CredentialList, CredentialUse,
-    CredentialVersion, CredentialView, DeletedCredential, ListCredentials, NewCredential, Revealed,
-    TagCount, TestFinding, TestReport, TestRequest, Testing,
+    CredentialVersion, CredentialView, DeletedCredential, DueCredential, DueDate, ListCredentials,
+    Mail, MailError, Mailer, Mailing, NewCredential, RemindersSent, Revealed, TagCount,
+    TestFinding, TestReport, TestRequest, Testing,
 };
 pub use ctx::{Ctx, Who};
 pub use doctor::{DoctorReport, UnopenedValue};

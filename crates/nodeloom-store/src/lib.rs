@@ -40,7 +40,7 @@ pub use audit::{
 };
 pub use credential::{
     CredentialActivity, CredentialAttributes, CredentialRow, CredentialTestRow, CredentialUseRow,
-    CredentialVersionRow, DeletionRow, FieldChanges,
+    CredentialVersionRow, DeletionRow, Due, FieldChanges, ReminderRow,
 };
 pub use engine::{EngineKind, UnknownWord};
 pub use error::{Cause, ConflictKind, StoreError};

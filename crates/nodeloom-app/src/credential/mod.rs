@@ -3,9 +3,11 @@
 mod attributes;
 mod create;
 mod delete;
+mod due;
 mod life;
 mod list;
 mod probe;
+mod reminder;
 mod reveal;
 mod update;
 mod usage;
@@ -14,10 +16,12 @@ mod view;
 
 pub use attributes::AttributeChange;
 pub use create::NewCredential;
+pub use due::{DueCredential, DueDate};
 pub use life::DeletedCredential;
 pub use list::{CredentialList, ListCredentials, TagCount};
 pub(crate) use probe::Tests;
 pub use probe::{ConnectionTester, TestFinding, TestReport, TestRequest, Testing};
+pub use reminder::{Mail, MailError, Mailer, Mailing, RemindersSent};
 pub use reveal::Revealed;
 pub use update::CredentialChange;
 pub use usage::CredentialUse;

@@ -10,6 +10,7 @@ mod audit_seam;
 mod audit_sink;
 mod credential;
 mod credential_life;
+mod due;
 mod evidence;
 mod invitation;
 mod key;

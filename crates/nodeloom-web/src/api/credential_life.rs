@@ -88,6 +88,31 @@ pub(crate) struct DeletedSchema {
     deleted_by: String,
 }
 
+/// A date of a credential.
+#[derive(ToSchema)]
+#[schema(as = DueDate, rename_all = "camelCase")]
+#[expect(dead_code, reason = "describes what the application serialises")]
+pub(crate) struct DueDateSchema {
+    /// `expiry` or `rotation`.
+    #[schema(example = "expiry")]
+    kind: String,
+    #[schema(format = DateTime)]
+    at: String,
+    /// Whether it has passed.
+    is_overdue: bool,
+}
+
+/// A credential with a date to act by.
+#[derive(ToSchema)]
+#[schema(as = DueCredential)]
+#[expect(dead_code, reason = "describes what the application serialises")]
+pub(crate) struct DueSchema {
+    #[serde(flatten)]
+    view: CredentialSchema,
+    /// Earliest first.
+    due: Vec<DueDateSchema>,
+}
+
 /// Under which name a credential comes back.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes what the handler picks")]
@@ -295,4 +320,35 @@ pub(crate) async fn purge(
         .purge_credential(&ctx, id, expected_revision)
         .await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// List credentials with a date to act by
+///
+/// Those of a team that expire or should be rotated within the time asked for, and those that are
+/// overdue: earliest date first, at most 1,000.
+#[utoipa::path(
+    get, path = "/api/due-credentials", tag = "Credentials", operation_id = "listDueCredentials",
+    security(("session" = []), ("token" = [])),
+    params(
+        ("teamId" = String, Query, description = "The team.", format = Uuid),
+        ("days" = Option<u32>, Query, description = "How far to look ahead; default 30.",
+         minimum = 0, maximum = 3650),
+    ),
+    responses((status = 200, description = "The credentials.", body = [DueSchema])),
+)]
+pub(crate) async fn due(
+    State(web): State<WebState>,
+    Caller(ctx): Caller,
+    Parameters(mut query): Parameters,
+) -> Result<Response, Problem> {
+    let days = query.number("days", 30, 0, 3650);
+    let own = match query.has("teamId") {
+        true => None,
+        false => web.app.team_of_token(&ctx).await?,
+    };
+    let Some(team) = own.or_else(|| query.id("teamId")) else {
+        return Err(query.refusal());
+    };
+    query.finish()?;
+    Ok(Json(web.app.due_credentials(&ctx, team, days).await?).into_response())
 }

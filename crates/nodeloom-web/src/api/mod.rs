@@ -60,6 +60,7 @@ pub(crate) fn router() -> OpenApiRouter<WebState> {
         .routes(routes!(credential_life::usage))
         .routes(routes!(credential_life::test))
         .routes(routes!(credential_life::deleted))
+        .routes(routes!(credential_life::due))
         .routes(routes!(credential_life::undelete))
         .routes(routes!(credential_life::purge))
         .routes(routes!(team::list, team::create))

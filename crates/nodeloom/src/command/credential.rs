@@ -2,6 +2,7 @@
 //! or files, never from arguments: those stand in the process list and in the shell's history.
 
 mod attributes;
+mod due;
 mod input;
 mod life;
 
@@ -95,6 +96,9 @@ pub(crate) enum Credential {
     /// List who has used a credential
     #[command(after_help = life::USAGE_EXAMPLES)]
     Usage(life::Usage),
+    /// List the credentials of a team that expire or should be rotated soon
+    #[command(after_help = due::EXAMPLES)]
+    Due(due::Due),
     /// List the deleted credentials of a team
     #[command(after_help = life::DELETED_EXAMPLES)]
     Deleted(life::Deleted),
@@ -246,6 +250,7 @@ impl Credential {
                 Self::Versions(versions) => versions.run(&session).await,
                 Self::Restore(restore) => Box::pin(restore.run(&session)).await,
                 Self::Usage(usage) => usage.run(&session).await,
+                Self::Due(due) => due.run(&session).await,
                 Self::Deleted(deleted) => deleted.run(&session).await,
                 Self::Undelete(undelete) => undelete.run(&session).await,
                 Self::Purge(purge) => purge.run(&session).await,
