@@ -1,7 +1,11 @@
 //! Mails about credentials that expire or should be rotated: 30, 7 and 1 days before the date,
 //! and when it has passed.
 
-use std::{collections::BTreeMap, future::Future, pin::Pin};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    future::Future,
+    pin::Pin,
+};
 
 use nodeloom_domain::{
     Role, TeamId, Timestamp,
@@ -191,16 +195,15 @@ impl App {
 impl Teams {
     /// Name and members of a team, read once.
     async fn get(&mut self, app: &App, id: TeamId) -> Result<(&str, &[MemberRow]), AppError> {
-        if !self.0.contains_key(&id) {
-            let team = app.store().find_team(id).await?;
-            let members = app.store().members_of(id).await?;
-            let name = team.map(|team| team.name).unwrap_or_default();
-            self.0.insert(id, (name, members));
-        }
-        Ok(self
-            .0
-            .get(&id)
-            .map_or(("", &[]), |(name, members)| (name, members)))
+        let (name, members) = match self.0.entry(id) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                let team = app.store().find_team(id).await?;
+                let members = app.store().members_of(id).await?;
+                place.insert((team.map(|team| team.name).unwrap_or_default(), members))
+            }
+        };
+        Ok((name, members))
     }
 }
 
