@@ -184,15 +184,15 @@ start_smtp() {
     tls=$(free_port)
     plain=$(free_port)
     printf 'ada %s\n' "$servers_password" >"$servers_home/smtp.accounts"
-    # Python's folder may be out of reach of another user; it serves loopback and keeps nothing.
+    # Python's folder may be out of reach of another user; it serves loopback alone.
     "$1" scripts/servers/smtp.py "$starttls" "$tls" "$plain" "$servers_home/tls/server.pem" \
-        "$servers_home/tls/server.key" <"$servers_home/smtp.accounts" >"$servers_home/smtp.log" 2>&1 &
+        "$servers_home/tls/server.key" "$servers_home/mail" <"$servers_home/smtp.accounts" >"$servers_home/smtp.log" 2>&1 &
     servers_pids+=($!)
     servers_wait smtp "$starttls"
     servers_wait smtp "$tls"
     servers_wait smtp "$plain"
     export NODELOOM_TEST_SMTP=127.0.0.1:$starttls NODELOOM_TEST_SMTP_TLS=127.0.0.1:$tls
-    export NODELOOM_TEST_SMTP_PLAIN=127.0.0.1:$plain
+    export NODELOOM_TEST_SMTP_PLAIN=127.0.0.1:$plain NODELOOM_TEST_MAILBOX=$servers_home/mail
 }
 
 # stop_servers: ends what start_servers started, by its process ids, and removes the folder.

@@ -1,15 +1,15 @@
 """An SMTP server with sign-in, for tests: aiosmtpd on three loopback ports.
 
-usage: smtp.py STARTTLS_PORT TLS_PORT PLAIN_PORT CERTIFICATE KEY
+usage: smtp.py STARTTLS_PORT TLS_PORT PLAIN_PORT CERTIFICATE KEY MAILBOX
 
-The accounts come from standard input, one `name password` a line. Prints `ready` once it listens.
+Mail is kept in the folder MAILBOX, a Maildir. The accounts come from standard input, one `name password` a line. Prints `ready` once it listens.
 """
 
 import asyncio
 import ssl
 import sys
 
-from aiosmtpd.handlers import Sink
+from aiosmtpd.handlers import Mailbox
 from aiosmtpd.smtp import SMTP, AuthResult
 
 
@@ -17,6 +17,7 @@ async def main() -> None:
     starttls_port, tls_port, plain_port = (int(port) for port in sys.argv[1:4])
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(sys.argv[4], sys.argv[5])
+    mailbox = Mailbox(sys.argv[6])
     accounts = dict(line.rstrip("\n").split(" ", 1) for line in sys.stdin)
 
     def authenticate(server, session, envelope, mechanism, data) -> AuthResult:
@@ -26,7 +27,7 @@ async def main() -> None:
         )
 
     def protocol(**options) -> SMTP:
-        return SMTP(Sink(), hostname="localhost", authenticator=authenticate, **options)
+        return SMTP(mailbox, hostname="localhost", authenticator=authenticate, **options)
 
     loop = asyncio.get_running_loop()
     await loop.create_server(

@@ -112,6 +112,12 @@ impl Trust {
     }
 }
 
+/// Whether this machine has certificate authorities of its own. Blocks on files.
+#[must_use]
+pub fn has_system_authorities() -> bool {
+    !rustls_native_certs::load_native_certs().certs.is_empty()
+}
+
 fn add_file(roots: &mut RootCertStore, path: &Path) -> Result<(), String> {
     let text = std::fs::read(path).map_err(|error| error.to_string())?;
     let mut count = 0;

@@ -1,5 +1,6 @@
 //! The settings: every bad one is named with its rule and a remedy, all of them at once.
 
+mod mail;
 mod outbound;
 mod single_sign_on;
 
@@ -16,6 +17,7 @@ use nodeloom_web::{PublicOrigin, RateLimits};
 
 use crate::environment::Environment;
 use crate::output::{Failure, Outcome};
+pub(crate) use mail::{MailConfig, MailServer, MailTls};
 pub(crate) use outbound::OutboundConfig;
 pub(crate) use single_sign_on::SingleSignOnConfig;
 
@@ -128,6 +130,7 @@ pub(crate) struct ServeConfig {
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) metrics_token: Option<Secret<String>>,
     pub(crate) single_sign_on: Option<SingleSignOnConfig>,
+    pub(crate) mail: Option<MailConfig>,
     pub(crate) rate_limits: RateLimits,
     pub(crate) admin_email: Option<String>,
     pub(crate) admin_password: Option<Secret<String>>,
@@ -233,6 +236,38 @@ impl<'e> Reader<'e> {
 
     fn secret(&mut self, name: &str) -> Option<Secret<String>> {
         self.setting(name, None).map(Secret::new)
+    }
+
+    /// A secret in the variable, or in the file that `file_name` names; one line end at the file's
+    /// end is no part of it.
+    fn secret_or_file(&mut self, name: &str, file_name: &str) -> Option<Secret<String>> {
+        let path = match (self.secret(name), self.path(file_name, None)) {
+            (secret, None) => return secret,
+            (None, Some(path)) => path,
+            (Some(_), Some(_)) => {
+                let rule = format!("and {file_name} are both set");
+                self.refuse(name, &rule, "unset one of them");
+                return None;
+            }
+        };
+        match std::fs::read_to_string(&path).map(Secret::new) {
+            Ok(text) => {
+                // EXPOSE: goes on into a secret again.
+                let text = text.expose();
+                let text = text.strip_suffix('\n').unwrap_or(text);
+                let text = text.strip_suffix('\r').unwrap_or(text);
+                Some(Secret::new(text.to_owned()))
+            }
+            Err(error) => {
+                let why = crate::root_source::plain_reason(&error);
+                self.refuse(
+                    file_name,
+                    &format!("({}) cannot be read: {why}", path.display()),
+                    format!("set {file_name} to a file that this user can read"),
+                );
+                None
+            }
+        }
     }
 
     fn common(&mut self, flags: &CommonFlags) -> Config {
@@ -420,6 +455,7 @@ impl<'e> Reader<'e> {
         let tls = self.tls(flags);
         let metrics_token = self.metrics_token();
         let single_sign_on = self.single_sign_on(base_url.as_ref());
+        let mail = self.mail();
         let rate_limits = self.rate_limits();
         match common.mode {
             _ if !self.is_mode_known => {}
@@ -469,6 +505,7 @@ impl<'e> Reader<'e> {
             tls,
             metrics_token,
             single_sign_on,
+            mail,
             rate_limits,
             admin_email: self.setting("ADMIN_EMAIL", flags.admin_email.as_deref()),
             admin_password: self.secret("ADMIN_PASSWORD"),

@@ -19,11 +19,12 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit};
 const KEY_PREFIX: &[u8] = b"APP_ENCRYPTION_KEY";
 
 /// Other variables whose value is a secret, or contains one.
-const SECRETS: [&[u8]; 4] = [
+const SECRETS: [&[u8]; 5] = [
     b"ADMIN_PASSWORD",
     b"DATABASE_URL",
     b"NODELOOM_METRICS_TOKEN",
     b"OIDC_CLIENT_SECRET",
+    b"SMTP_URL",
 ];
 
 unsafe extern "C" {
@@ -171,6 +172,7 @@ mod tests {
             "DATABASE_URL",
             "NODELOOM_METRICS_TOKEN",
             "OIDC_CLIENT_SECRET",
+            "SMTP_URL",
         ] {
             assert!(is_secret(OsStr::new(name)), "{name}");
         }

@@ -3,6 +3,7 @@
 mod command;
 mod config;
 mod environment;
+mod mail;
 mod outbound;
 mod output;
 mod root_source;

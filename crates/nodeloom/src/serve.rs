@@ -19,6 +19,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 
 use crate::config::{CommonFlags, Config, Mode, ServeConfig, ServeFlags, TlsFiles};
 use crate::environment::Environment;
+use crate::mail::SmtpMailer;
 use crate::outbound;
 use crate::output::{self, Exit, Failure, Outcome};
 use crate::root_source::plain_reason;
@@ -42,6 +43,7 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(5 * 60);
 /// The first time is right after the start.
 const RETENTION_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(10 * 60);
+const REMINDERS_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How often a waiting set-up link is looked after, and how long it works.
 const LINK_EVERY: Duration = Duration::from_secs(2);
 const LINK_LIFE: Duration = Duration::from_secs(60 * 60);
@@ -81,6 +83,13 @@ async fn serve(mut config: ServeConfig, roots: Roots) -> Outcome {
         None => None,
     };
     let outbound = outbound::open(&config.common.outbound)?;
+    let mailer = match config.mail.take() {
+        Some(mail) => {
+            let authorities = config.common.outbound.authorities.as_deref();
+            Some(SmtpMailer::new(mail, authorities)?)
+        }
+        None => None,
+    };
     startup::prepare_data_dir(&config.common)?;
     let lock = Lock::take(&config.common.database)?;
     let (listener, address) = listen(config.listen)?;
@@ -97,6 +106,7 @@ async fn serve(mut config: ServeConfig, roots: Roots) -> Outcome {
     check_default_team(&app, is_set_up).await?;
     checkpoint(&app, &config.common).await;
 
+    let base_url = config.base_url.as_ref().map(ToString::to_string);
     let settings = WebSettings {
         mode: match config.common.mode {
             Mode::Production => nodeloom_web::Mode::Production,
@@ -130,6 +140,7 @@ async fn serve(mut config: ServeConfig, roots: Roots) -> Outcome {
     }
     announce(&app).await;
     let periodic = tokio::spawn(periodic(app.clone(), config.common.clone()));
+    let reminding = mailer.map(|mailer| tokio::spawn(remind(app.clone(), mailer, base_url)));
     let following = {
         let app = app.clone();
         tokio::spawn(async move { app.follow_audit_sink().await })
@@ -156,6 +167,9 @@ async fn serve(mut config: ServeConfig, roots: Roots) -> Outcome {
     }
     periodic.abort();
     following.abort();
+    if let Some(reminding) = reminding {
+        reminding.abort();
+    }
     checkpoint(&app, &config.common).await;
     if let Err(error) = app.withdraw().await {
         tracing::warn!(
@@ -502,6 +516,25 @@ async fn periodic(app: App, config: Config) {
                     link_until = None;
                 }
             }
+        }
+    }
+}
+
+/// Reminds by mail of credentials that expire or should be rotated. A task of its own: a mail
+/// server that hangs must not keep anything else waiting.
+async fn remind(app: App, mailer: SmtpMailer, base_url: Option<String>) {
+    let mut ticks = interval(REMINDERS_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        match app.send_reminders(&mailer, base_url.as_deref()).await {
+            Ok(sent) if sent.reminders > 0 => tracing::info!(
+                mails = sent.mails,
+                reminders = sent.reminders,
+                "people were reminded of credentials"
+            ),
+            Ok(_) => {}
+            Err(error) => tracing::warn!(error = startup::chain(&error), "reminders were not sent"),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! The identity provider, and who may come in through it.
 
 use nodeloom_app::SingleSignOnRules;
-use nodeloom_crypto::Secret;
 use nodeloom_domain::Role;
 use nodeloom_oauth::{
     SafeText,
@@ -56,7 +55,7 @@ impl Reader<'_> {
     ) -> Option<SingleSignOnConfig> {
         let issuer = self.issuer();
         let client_id = self.setting(CLIENT_ID, None);
-        let client_secret = self.client_secret();
+        let client_secret = self.secret_or_file(SECRET, SECRET_FILE);
         let scopes = self.scopes();
         let rules = self.rules(issuer.as_ref());
         if !self.is_given(ISSUER, false) {
@@ -112,39 +111,6 @@ impl Reader<'_> {
                 );
             })
             .ok()
-    }
-
-    fn client_secret(&mut self) -> Option<Secret<String>> {
-        match (self.secret(SECRET), self.path(SECRET_FILE, None)) {
-            (Some(_), Some(_)) => {
-                self.refuse(
-                    SECRET,
-                    &format!("and {SECRET_FILE} are both set"),
-                    "unset one of them",
-                );
-                None
-            }
-            (secret, None) => secret,
-            (None, Some(path)) => match std::fs::read_to_string(&path).map(Secret::new) {
-                Ok(text) => {
-                    // EXPOSE: the line end of the file is no part of the secret.
-                    let text = text.expose();
-                    let text = text.strip_suffix('\n').unwrap_or(text);
-                    Some(Secret::new(
-                        text.strip_suffix('\r').unwrap_or(text).to_owned(),
-                    ))
-                }
-                Err(error) => {
-                    let why = crate::root_source::plain_reason(&error);
-                    self.refuse(
-                        SECRET_FILE,
-                        &format!("({}) cannot be read: {why}", path.display()),
-                        format!("set {SECRET_FILE} to a file that this user can read"),
-                    );
-                    None
-                }
-            },
-        }
     }
 
     fn scopes(&mut self) -> Option<Scopes> {

@@ -210,3 +210,35 @@ fn bad_settings_of_single_sign_on_are_named() {
         "{text}"
     );
 }
+
+#[test]
+fn mail_needs_a_server_and_a_sender() {
+    let url = ("SMTP_URL", "smtps://ada:hunter2@smtp.example.com");
+    let from = ("SMTP_FROM", "Example vault <vault@example.com>");
+    let config = serve([url, from]).unwrap().mail.unwrap();
+    assert_eq!(config.from.email.to_string(), "vault@example.com");
+    assert!(!format!("{config:?}").contains("hunter2"));
+    assert!(serve([]).unwrap().mail.is_none());
+    for (variables, words) in [
+        (
+            [url, ("SMTP_FROM", "")],
+            "SMTP_FROM is not set, and SMTP_URL is",
+        ),
+        (
+            [("SMTP_URL", ""), from],
+            "SMTP_FROM is set, and SMTP_URL is not",
+        ),
+        ([url, ("SMTP_FROM", "vault")], "SMTP_FROM is not an address"),
+        (
+            [("SMTP_URL", "hunter2"), from],
+            "SMTP_URL is not an address",
+        ),
+        (
+            [("SMTP_URL_FILE", "/nowhere/url"), from],
+            "SMTP_URL_FILE (/nowhere/url) cannot be read",
+        ),
+    ] {
+        let text = refusal(variables);
+        assert!(text.contains(words) && !text.contains("hunter2"), "{text}");
+    }
+}
