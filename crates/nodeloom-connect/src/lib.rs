@@ -20,4 +20,4 @@ mod trust;
 mod wire;
 
 pub use outbound::{ConnectError, Limits, Outbound};
-pub use trust::{Trust, TrustError, Verify, has_system_authorities};
+pub use trust::{Trust, TrustError, Verify, authorities};

@@ -61,10 +61,12 @@ impl Trust {
             roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         }
         if let Some(path) = extra {
-            add_file(&mut roots, path).map_err(|reason| TrustError::File {
-                path: path.to_owned(),
-                reason,
-            })?;
+            for certificate in read_file(path)? {
+                roots.add(certificate).map_err(|error| TrustError::File {
+                    path: path.to_owned(),
+                    reason: error.to_string(),
+                })?;
+            }
         }
         Self::of(roots)
     }
@@ -112,24 +114,31 @@ impl Trust {
     }
 }
 
-/// Whether this machine has certificate authorities of its own. Blocks on files.
-#[must_use]
-pub fn has_system_authorities() -> bool {
-    !rustls_native_certs::load_native_certs().certs.is_empty()
+/// The certificates of the system's authorities and of those in `extra`, a PEM file; none if the
+/// system has none and nothing is added, which stands for Mozilla's list. Blocks on files.
+///
+/// # Errors
+/// If `extra` cannot be read or holds no certificate.
+pub fn authorities(extra: Option<&Path>) -> Result<Vec<CertificateDer<'static>>, TrustError> {
+    let mut certificates = rustls_native_certs::load_native_certs().certs;
+    if let Some(path) = extra {
+        certificates.extend(read_file(path)?);
+    }
+    Ok(certificates)
 }
 
-fn add_file(roots: &mut RootCertStore, path: &Path) -> Result<(), String> {
-    let text = std::fs::read(path).map_err(|error| error.to_string())?;
-    let mut count = 0;
-    for certificate in CertificateDer::pem_slice_iter(&text) {
-        let certificate = certificate.map_err(|error| error.to_string())?;
-        roots.add(certificate).map_err(|error| error.to_string())?;
-        count += 1;
+fn read_file(path: &Path) -> Result<Vec<CertificateDer<'static>>, TrustError> {
+    let failed = |reason: String| TrustError::File {
+        path: path.to_owned(),
+        reason,
+    };
+    let text = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    let certificates = certificates.map_err(|error| failed(error.to_string()))?;
+    if certificates.is_empty() {
+        return Err(failed("it holds no certificate in PEM".into()));
     }
-    if count == 0 {
-        return Err("it holds no certificate in PEM".into());
-    }
-    Ok(())
+    Ok(certificates)
 }
 
 /// Checks less than all of a certificate, and always that the peer holds its key.

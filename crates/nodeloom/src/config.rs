@@ -321,6 +321,7 @@ impl<'e> Reader<'e> {
         const SINK: &str = "AUDIT_SINK";
         const REQUIRED: &str = "AUDIT_SINK_REQUIRED";
         const TIMEOUT: &str = "AUDIT_SINK_TIMEOUT";
+        const TOKEN_FILE: &str = "AUDIT_SINK_TOKEN_FILE";
         let required = match self.setting(REQUIRED, None).as_deref() {
             None | Some("false") => false,
             Some("true") => true,
@@ -362,8 +363,9 @@ impl<'e> Reader<'e> {
                 SINK,
                 "names no sink",
                 format!(
-                    "set {SINK} to file:/path, syslog:unix:/dev/log, syslog:udp:host:port or \
-                     syslog:tcp:host:port"
+                    "set {SINK} to file:/path, syslog:unix:/dev/log, syslog:udp:host:port, \
+                     syslog:tcp:host:port or https://host/path, without a query; a token goes \
+                     into the file of {TOKEN_FILE}"
                 ),
             );
             return None;
@@ -375,10 +377,29 @@ impl<'e> Reader<'e> {
                 format!("set {SINK} to a file or to syslog:tcp:…, or unset {REQUIRED}"),
             );
         }
+        let token_file = self.path(TOKEN_FILE, None);
+        if let Some(path) = &token_file {
+            if !target.is_https() {
+                self.refuse(
+                    TOKEN_FILE,
+                    &format!("is set, and {SINK} is no https address"),
+                    format!("unset {TOKEN_FILE}, or set {SINK} to https://…"),
+                );
+            } else if let Err(error) = std::fs::File::open(path) {
+                let why = crate::root_source::plain_reason(&error);
+                self.refuse(
+                    TOKEN_FILE,
+                    &format!("({}) cannot be read: {why}", path.display()),
+                    format!("set {TOKEN_FILE} to a file that this user can read"),
+                );
+            }
+        }
         Some(SinkSettings {
             target,
             required,
             timeout,
+            token_file,
+            authorities: [].into(),
         })
     }
 

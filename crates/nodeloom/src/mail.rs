@@ -2,7 +2,6 @@
 
 use std::error::Error as _;
 use std::io;
-use std::path::Path;
 use std::time::Duration;
 
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
@@ -11,11 +10,9 @@ use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsPar
 use lettre::transport::smtp::{AsyncSmtpTransport, Error as SmtpError};
 use lettre::{AsyncTransport as _, Message, Tokio1Executor};
 use nodeloom_app::{Mail, MailError, Mailer, Mailing};
-use nodeloom_connect::has_system_authorities;
 
 use crate::config::{MailConfig, MailServer, MailTls};
 use crate::output::{Failure, Outcome};
-use crate::root_source::plain_reason;
 
 /// How long the server may take for one command.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
@@ -27,11 +24,11 @@ pub(crate) struct SmtpMailer {
 }
 
 impl SmtpMailer {
-    /// Connects to nothing yet. `authorities` is a PEM file of further ones to trust.
+    /// Connects to nothing yet. `authorities` are those to trust, in DER; none: Mozilla's list.
     ///
     /// # Errors
     /// TLS cannot be set up.
-    pub(crate) fn new(config: MailConfig, authorities: Option<&Path>) -> Outcome<Self> {
+    pub(crate) fn new(config: MailConfig, authorities: &[Vec<u8>]) -> Outcome<Self> {
         let MailConfig { server, from } = config;
         let tls = tls(&server, authorities)?;
         if server.tls == MailTls::Plain {
@@ -85,31 +82,30 @@ impl Mailer for SmtpMailer {
     }
 }
 
-fn tls(server: &MailServer, authorities: Option<&Path>) -> Outcome<Tls> {
+fn tls(server: &MailServer, authorities: &[Vec<u8>]) -> Outcome<Tls> {
     let wrap = match server.tls {
         MailTls::Plain => return Ok(Tls::None),
         MailTls::StartTls => Tls::Required,
         MailTls::Wrapped => Tls::Wrapper,
     };
-    let failed = |why: String| {
-        Failure::configuration("TLS to the server of SMTP_URL cannot be set up")
-            .because(why)
-            .next_step("set APP_EXTRA_CA_FILE to a PEM file of certificates, or unset it")
-    };
-    let store = if has_system_authorities() {
-        CertificateStore::Default
-    } else {
+    let store = if authorities.is_empty() {
         CertificateStore::WebpkiRoots
+    } else {
+        CertificateStore::None
     };
     let mut parameters = TlsParameters::builder(server.host.clone()).certificate_store(store);
-    if let Some(path) = authorities {
-        let pem = std::fs::read(path).map_err(|error| failed(plain_reason(&error)))?;
-        let certificate = Certificate::from_pem(&pem);
-        let unreadable = |_| failed(format!("{} holds no certificates", path.display()));
-        parameters = parameters.add_root_certificate(certificate.map_err(unreadable)?);
+    // One that cannot be read is left out, as with every other outbound connection.
+    for certificate in authorities {
+        if let Ok(certificate) = Certificate::from_der(certificate.clone()) {
+            parameters = parameters.add_root_certificate(certificate);
+        }
     }
-    let parameters = parameters.build_rustls();
-    Ok(wrap(parameters.map_err(|error| failed(reason(&error)))?))
+    let parameters = parameters.build_rustls().map_err(|error| {
+        Failure::configuration("TLS to the server of SMTP_URL cannot be set up")
+            .because(reason(&error))
+            .next_step("correct SMTP_URL, or unset it")
+    })?;
+    Ok(wrap(parameters))
 }
 
 /// A handshake that fails reaches the library as an error of reading.

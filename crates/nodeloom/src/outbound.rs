@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::http::{HeaderValue, Method, header};
 use nodeloom_app::{ConnectionTester, SingleSignOn, TestFinding, TestRequest, Testing};
 use nodeloom_connect::{
-    ConnectError, Limits, Outbound, Trust,
+    ConnectError, Limits, Outbound, Trust, TrustError,
     guard::Guard,
     http::{HttpError, Request, secret_header},
     probe,
@@ -25,13 +25,25 @@ const MAX_ANSWER_BYTES: usize = 256 << 10;
 /// # Errors
 /// The file of further authorities cannot be used, or the system offers no TLS.
 pub(crate) fn open(config: &OutboundConfig) -> Outcome<Outbound> {
-    let trust = Trust::load(config.authorities.as_deref()).map_err(|error| {
-        Failure::configuration("outbound TLS cannot be set up")
-            .because(error.to_string())
-            .next_step("set APP_EXTRA_CA_FILE to a PEM file of certificates, or unset it")
-    })?;
+    let trust = Trust::load(config.authorities.as_deref()).map_err(untrusted)?;
     let guard = Guard::new(config.guard.clone());
     Ok(Outbound::new(guard, trust, Limits::default()))
+}
+
+/// Whom connections trust that do not go through [`Outbound`], in DER; none: Mozilla's list.
+///
+/// # Errors
+/// The file of further authorities cannot be used.
+pub(crate) fn authorities(config: &OutboundConfig) -> Outcome<Vec<Vec<u8>>> {
+    let found = nodeloom_connect::authorities(config.authorities.as_deref());
+    let found = found.map_err(untrusted)?;
+    Ok(found.into_iter().map(|one| one.to_vec()).collect())
+}
+
+fn untrusted(error: TrustError) -> Failure {
+    Failure::configuration("outbound TLS cannot be set up")
+        .because(error.to_string())
+        .next_step("set APP_EXTRA_CA_FILE to a PEM file of certificates, or unset it")
 }
 
 /// Single sign-on as it is configured; the provider is asked when the first person comes.

@@ -85,8 +85,8 @@ async fn serve(mut config: ServeConfig, roots: Roots) -> Outcome {
     let outbound = outbound::open(&config.common.outbound)?;
     let mailer = match config.mail.take() {
         Some(mail) => {
-            let authorities = config.common.outbound.authorities.as_deref();
-            Some(SmtpMailer::new(mail, authorities)?)
+            let authorities = outbound::authorities(&config.common.outbound)?;
+            Some(SmtpMailer::new(mail, &authorities)?)
         }
         None => None,
     };
@@ -171,6 +171,12 @@ async fn serve(mut config: ServeConfig, roots: Roots) -> Outcome {
         reminding.abort();
     }
     checkpoint(&app, &config.common).await;
+    if let Err(error) = app.release_audit_sink().await {
+        tracing::warn!(
+            error = startup::chain(&error),
+            "the audit sink is given nothing for a minute"
+        );
+    }
     if let Err(error) = app.withdraw().await {
         tracing::warn!(
             error = startup::chain(&error),

@@ -378,9 +378,12 @@ pub(crate) async fn open_app(
 
 /// The second place that keeps the audit trail, if one is set.
 fn audit_sink(config: &Config) -> Outcome<Option<AuditSink>> {
-    let Some(settings) = config.audit_sink.clone() else {
+    let Some(mut settings) = config.audit_sink.clone() else {
         return Ok(None);
     };
+    if settings.target.is_https() {
+        settings.authorities = crate::outbound::authorities(&config.outbound)?.into();
+    }
     AuditSink::new(settings).map(Some).map_err(|error| {
         Failure::configuration("the audit sink cannot be set up")
             .because(plain_reason(&error))

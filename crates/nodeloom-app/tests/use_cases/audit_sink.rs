@@ -37,6 +37,8 @@ fn settings(target: &str, required: bool) -> SinkSettings {
         target: target.parse().unwrap(),
         required,
         timeout: Duration::from_secs(10),
+        token_file: None,
+        authorities: [].into(),
     }
 }
 

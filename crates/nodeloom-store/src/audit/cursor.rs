@@ -79,4 +79,22 @@ impl Tx {
         ];
         Ok(self.execute(SQL, &params).await? == 1)
     }
+
+    /// Leaves the delivery to others, if `owner` has it. Permit: housekeeping.
+    ///
+    /// # Errors
+    /// As any write.
+    pub async fn release_sink(
+        &mut self,
+        permit: &Permit,
+        name: &str,
+        owner: &[u8; 16],
+    ) -> Result<(), StoreError> {
+        require(permit.covers_instance(Action::Housekeeping), "a sink")?;
+        const SQL: &str = "UPDATE audit_sink_cursor SET owner_id = NULL, lease_until = 0 \
+             WHERE name = $1 AND owner_id = $2";
+        self.execute(SQL, &[name.into(), Param::Bytes(owner)])
+            .await?;
+        Ok(())
+    }
 }

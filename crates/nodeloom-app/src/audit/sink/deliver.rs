@@ -93,6 +93,21 @@ impl App {
         }
     }
 
+    /// Leaves the delivery to other processes at once, when this one ends.
+    ///
+    /// # Errors
+    /// As any write.
+    pub async fn release_audit_sink(&self) -> Result<(), AppError> {
+        let Some(sink) = self.sink().filter(|sink| !sink.is_required()) else {
+            return Ok(());
+        };
+        let mut tx = self.store().begin().await?;
+        tx.release_sink(&policy::housekeeping(), &sink.0.name, &sink.0.owner)
+            .await?;
+        tx.commit_unaudited("the lease of a delivery").await?;
+        Ok(())
+    }
+
     /// How far the sink has been given the trail; nothing where that limits nothing.
     pub(crate) async fn delivered_to_sink(&self) -> Result<Option<u64>, AppError> {
         let Some(sink) = self.sink().filter(|sink| !sink.is_required()) else {

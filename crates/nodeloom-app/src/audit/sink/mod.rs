@@ -1,4 +1,4 @@
-//! A second place that keeps the trail: a file or syslog.
+//! A second place that keeps the trail: a file, syslog or an HTTPS collector.
 //!
 //! Required: an event is in the sink before its transaction commits, so that nothing happens and
 //! nothing is shown that only the database knows of. Otherwise: the server delivers what is
@@ -7,6 +7,7 @@
 mod commit;
 mod deliver;
 mod file;
+mod https;
 mod line;
 mod settings;
 mod syslog;

@@ -1,9 +1,10 @@
 //! Where a second sink is, and how strict it is.
 
-use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
+use std::{fmt, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
 use super::{
     file::FileSink,
+    https::Https,
     syslog::{Place, Syslog},
     worker::Transport,
 };
@@ -17,6 +18,10 @@ pub struct SinkSettings {
     pub required: bool,
     /// How long one write may take.
     pub timeout: Duration,
+    /// A file with the bearer token of an HTTPS sink, read anew for each request.
+    pub token_file: Option<PathBuf>,
+    /// Whom an HTTPS sink's certificate must come from, in DER; none: Mozilla's list.
+    pub authorities: Arc<[Vec<u8>]>,
 }
 
 impl SinkSettings {
@@ -32,13 +37,14 @@ pub struct SinkTarget(Kind);
 enum Kind {
     File(PathBuf),
     Syslog(Place),
+    Https(String),
 }
 
 /// The text names no sink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "not a sink: expected file:/path, syslog:unix:/dev/log, syslog:udp:host:port or \
-     syslog:tcp:host:port"
+    "not a sink: expected file:/path, syslog:unix:/dev/log, syslog:udp:host:port, \
+     syslog:tcp:host:port or https://host/path"
 )]
 pub struct ParseSinkError;
 
@@ -67,6 +73,16 @@ impl FromStr for SinkTarget {
             Kind::Syslog(Place::Udp(address(to)?))
         } else if let Some(to) = text.strip_prefix("syslog:tcp:") {
             Kind::Syslog(Place::Tcp(address(to)?))
+        } else if let Some(rest) = text.strip_prefix("https://") {
+            // The text is shown in logs and kept as the cursor's name: no place for secrets.
+            let host = rest.split('/').next().unwrap_or_default();
+            if host.is_empty()
+                || rest.contains(['@', '?', '#'])
+                || rest.contains(char::is_whitespace)
+            {
+                return Err(ParseSinkError);
+            }
+            Kind::Https(text.to_owned())
         } else {
             return Err(ParseSinkError);
         };
@@ -81,6 +97,7 @@ impl fmt::Display for SinkTarget {
             Kind::Syslog(Place::Unix(path)) => write!(f, "syslog:unix:{}", path.display()),
             Kind::Syslog(Place::Udp(to)) => write!(f, "syslog:udp:{to}"),
             Kind::Syslog(Place::Tcp(to)) => write!(f, "syslog:tcp:{to}"),
+            Kind::Https(url) => f.write_str(url),
         }
     }
 }
@@ -93,10 +110,17 @@ impl SinkTarget {
         !matches!(self.0, Kind::Syslog(Place::Udp(_)))
     }
 
+    /// Whether it is a collector behind HTTPS.
+    #[must_use]
+    pub const fn is_https(&self) -> bool {
+        matches!(self.0, Kind::Https(_))
+    }
+
     pub(super) fn transport(&self, settings: &SinkSettings) -> Box<dyn Transport> {
         match &self.0 {
             Kind::File(path) => Box::new(FileSink::new(path.clone())),
             Kind::Syslog(place) => Box::new(Syslog::new(place.clone(), settings.timeout)),
+            Kind::Https(url) => Box::new(Https::new(url, settings)),
         }
     }
 }
@@ -113,6 +137,7 @@ mod tests {
             "syslog:udp:192.0.2.1:514",
             "syslog:tcp:logs.example.com:601",
             "syslog:tcp:[::1]:601",
+            "https://logs.example.com/ingest",
         ] {
             assert_eq!(text.parse::<SinkTarget>().unwrap().to_string(), text);
         }
@@ -128,6 +153,9 @@ mod tests {
             "syslog:tcp::1:601",
             "syslog:udp:a@b:1",
             "http://logs.example.com/",
+            "https://",
+            "https://user:pw@host/",
+            "https://host/?token=x",
         ] {
             assert_eq!(text.parse::<SinkTarget>(), Err(ParseSinkError), "{text}");
         }
