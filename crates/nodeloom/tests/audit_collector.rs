@@ -270,7 +270,7 @@ fn addresses_that_could_hold_a_secret_are_refused() {
             .with("AUDIT_SINK", "https://logs.example.com/")
             .with("AUDIT_SINK_TOKEN_FILE", "/dev/null")
             .with(name, value);
-        let refused = setup.try_serve().err().expect("a refusal").expect(78);
+        let refused = setup.try_serve().expect_err("a refusal").expect(78);
         assert!(refused.stderr.contains(words), "{refused:?}");
         assert!(!refused.stderr.contains("hunter2"), "{refused:?}");
     }

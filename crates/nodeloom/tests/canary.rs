@@ -14,8 +14,9 @@ use std::path::Path;
 use std::process::Command;
 
 use canary::{Canary, contains};
+use nodeloom_crypto::totp;
 use serde_json::{Value, json};
-use support::{ADMIN_EMAIL, Client, Database, KEY, Setup};
+use support::{ADMIN_EMAIL, Client, Database, KEY, Server, Setup};
 
 /// Awkward on purpose: each character is written differently by some encoding.
 fn secret(tag: &str) -> String {
@@ -201,6 +202,7 @@ fn life(database: Database) {
     bad_inputs(&mut client, &team, &ids, &mut heard, &mut canaries);
     every_route(&mut client, &team, &ids, &mut heard);
     commands(&setup, &mut heard, &mut canaries);
+    people(&mut client, &server, &team, &mut heard, &mut canaries);
 
     // A new session id at refresh; the old one is as secret as the new one.
     let refreshed = client.post("/api/auth/refresh", &json!({}));
@@ -250,6 +252,68 @@ fn session_canary(client: &Client, name: &str) -> Canary {
     let (_, secret) = cookie.split_once('.').expect("id and secret");
     assert!(secret.len() >= 43, "{cookie}");
     Canary::new(name, secret)
+}
+
+/// The secrets that people and programs sign in with besides passwords. Each is shown once.
+fn people(
+    client: &mut Client,
+    server: &Server,
+    team: &str,
+    heard: &mut Heard,
+    canaries: &mut Vec<Canary>,
+) {
+    let half = |text: &str| text.rsplit(['.', '=']).next().unwrap().to_owned();
+    let wish = json!({"name": "a robot", "teamId": team, "role": "VIEWER"});
+    let made = client.post("/api/tokens", &wish).expect(201).json();
+    let token = made["token"].as_str().unwrap().to_owned();
+    canaries.push(Canary::new("an API token", &half(&token)));
+    let bearer = [("Authorization", format!("Bearer {token}"))];
+    let bearer: Vec<(&str, &str)> = bearer.iter().map(|(n, v)| (*n, v.as_str())).collect();
+    let path = format!("/api/credentials?teamId={team}");
+    let listed = server.client().request("GET", &path, &bearer, None);
+    heard.push(("a list for a token".into(), listed.expect(200).text.into()));
+
+    let path = format!("/api/teams/{team}/invitations");
+    let wish = json!({"email": "guest@example.com", "role": "VIEWER"});
+    let made = client.post(&path, &wish).expect(201).json();
+    let link = made["link"].as_str().unwrap();
+    let code = link.rsplit(['#', '=']).next().unwrap();
+    canaries.push(Canary::new("an invitation", &half(code)));
+    let read = json!({"code": code});
+    let answer = server.client().post("/api/invitations/read", &read);
+    heard.push(("an invitation read".into(), answer.expect(200).text.into()));
+    heard.push((
+        "invitations".into(),
+        client.get(&path).expect(200).text.into(),
+    ));
+
+    let offered = client.send("POST", "/api/auth/totp", None, &[]);
+    let shared = offered.expect(200).json()["secret"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    canaries.push(Canary::new("a second factor", &shared));
+    let bytes = data_encoding::BASE32_NOPAD
+        .decode(shared.as_bytes())
+        .unwrap();
+    let now = std::time::SystemTime::now();
+    let now = now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let step = totp::step_at(now.try_into().unwrap());
+    let code = String::from_utf8(totp::code(&bytes, step).to_vec()).unwrap();
+    let wrong = client.post("/api/auth/totp/confirm", &json!({"code": "12-canary-34"}));
+    canaries.push(Canary::new("a wrong code", "12-canary-34"));
+    heard.push(("a wrong code".into(), wrong.text.into()));
+    let confirmed = client.post("/api/auth/totp/confirm", &json!({"code": code}));
+    for code in confirmed.expect(200).json()["recoveryCodes"]
+        .as_array()
+        .unwrap()
+    {
+        canaries.push(Canary::new("a recovery code", code.as_str().unwrap()));
+    }
+    heard.push((
+        "its state".into(),
+        client.get("/api/auth/totp").expect(200).text.into(),
+    ));
 }
 
 /// Secrets in the wrong place: refused, and not repeated.

@@ -35,7 +35,7 @@ fn person() -> NewPerson {
     }
 }
 
-async fn invite(world: &World, email: &str) -> MadeInvitation {
+pub(super) async fn invite(world: &World, email: &str) -> MadeInvitation {
     let made = world
         .app
         .create_invitation(&operator(), world.team, new(email, Role::Builder))

@@ -4,6 +4,7 @@ use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD},
 };
+use data_encoding::BASE32_NOPAD;
 use nodeloom_app::{CredentialChange, NewCredential};
 use nodeloom_domain::Role;
 use serde_json::{Value, json};
@@ -88,10 +89,21 @@ async fn live(db: Db) -> (World, Vec<Vec<u8>>) {
         .await;
     let proved = proved.unwrap().token.expose().clone();
     token(&proved);
+    let invitation = super::invitation::invite(&world, "guest@example.com").await;
+    token(invitation.code.expose());
     let viewer = world
         .person("viewer@example.com", world.team, Role::Viewer)
         .await;
     token(&viewer.token);
+    let wish = super::token::wish(world.team, Role::Viewer);
+    token(&super::token::made(&world, &viewer, wish).await);
+    let (shared, codes) = super::second_factor::enable(&world, &viewer).await;
+    canaries.push(BASE32_NOPAD.decode(shared.as_bytes()).unwrap());
+    canaries.push(shared.into());
+    for code in codes {
+        canaries.push(code.replace('-', "").into());
+        canaries.push(code.into());
+    }
     let wrong = "canary-wrong-password";
     assert!(
         world

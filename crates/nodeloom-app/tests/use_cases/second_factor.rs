@@ -48,7 +48,7 @@ async fn sign_in(world: &World, code: Option<&str>) -> Result<SignedIn, AppError
 }
 
 /// Turns it on; gives the secret and the recovery codes.
-async fn enable(world: &World, person: &Person) -> (String, Vec<String>) {
+pub(super) async fn enable(world: &World, person: &Person) -> (String, Vec<String>) {
     let offered = world.app.offer_second_factor(&person.ctx()).await.unwrap();
     let key = offered.secret.expose().clone();
     assert!(offered.uri.expose().contains(&key));

@@ -20,7 +20,7 @@ on_both!(
     a_wrong_wish_is_named_by_field,
 );
 
-fn wish(team: TeamId, role: Role) -> NewToken {
+pub(super) fn wish(team: TeamId, role: Role) -> NewToken {
     NewToken {
         team,
         name: "ci".into(),
@@ -43,7 +43,7 @@ fn here(text: &str) -> Ctx {
     with(text, from_address("192.0.2.1"))
 }
 
-async fn made(world: &World, person: &Person, wish: NewToken) -> String {
+pub(super) async fn made(world: &World, person: &Person, wish: NewToken) -> String {
     let made = world.app.create_token(&person.ctx(), wish).await.unwrap();
     made.token.expose().clone()
 }
