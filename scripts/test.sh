@@ -74,6 +74,8 @@ prepare() {
     [[ -n $(find_chromium) ]] || missing+=(chromium)
     command -v openssl >/dev/null || missing+=(openssl)
     command -v setpriv >/dev/null && command -v prlimit >/dev/null || missing+=(util-linux)
+    command -v node >/dev/null || missing+=(nodejs)
+    command -v npm >/dev/null || missing+=(npm)
     mapfile -t -O "${#missing[@]}" missing < <(servers_missing)
     [[ ${#missing[@]} -eq 0 ]] || need_packages "${missing[@]}"
 
@@ -86,6 +88,15 @@ prepare() {
             -r scripts/requirements.txt
         cp scripts/requirements.txt "$tools/requirements.txt"
     fi
+    if ! cmp -s scripts/oidc-provider/package-lock.json "$tools/oidc-provider/package-lock.json" ||
+        [[ ! -e $tools/oidc-provider/installed ]]; then
+        say "installing the identity provider of scripts/oidc-provider"
+        rm -rf -- "$tools/oidc-provider"
+        cp -R scripts/oidc-provider "$tools/oidc-provider"
+        (cd "$tools/oidc-provider" && npm ci --silent)
+        touch "$tools/oidc-provider/installed"
+    fi
+    cp scripts/oidc-provider/server.mjs "$tools/oidc-provider/"
     cargo fetch --locked
 
     NODELOOM_TEST_PYTHON=$tools/python/bin/python
@@ -153,6 +164,12 @@ browser() {
         --chromium "$NODELOOM_TEST_CHROMIUM" --screenshots target/screenshots
 }
 
+single_sign_on() {
+    "$NODELOOM_TEST_PYTHON" scripts/browser/single_sign_on.py --binary "$target/debug/nodeloom" \
+        --chromium "$NODELOOM_TEST_CHROMIUM" --provider "$tools/oidc-provider/server.mjs" \
+        --screenshots target/screenshots
+}
+
 contract() {
     "$NODELOOM_TEST_PYTHON" scripts/contract/check.py --binary "$target/debug/nodeloom" \
         --schemathesis "$tools/python/bin/st" --examples "$([[ -n $full ]] && echo 100 || echo 10)"
@@ -185,6 +202,7 @@ step "documentation examples" doc_tests
 step "tests, with both databases and the servers of connection tests" tests
 step "API document against the server" contract
 step "browser" browser
+step "single sign-on at a real identity provider" single_sign_on
 if [[ -n $full ]]; then
     step "10 million random keys" random_keys
 else

@@ -78,14 +78,14 @@ SHAPE = """
 class Server:
     """The binary under test, ended by its own pid."""
 
-    def __init__(self, binary, folder):
+    def __init__(self, binary, folder, settings=None):
         self.log = open(folder / "log", "w+", encoding="utf-8")
         self.data = folder / "data"
         environment = {
             "PATH": os.environ["PATH"],
             "NODELOOM_LISTEN": "127.0.0.1:0",
             "NODELOOM_DATA_DIR": str(self.data),
-        }
+        } | (settings or {})
         self.process = subprocess.Popen(
             [binary, "serve"],
             cwd=folder,
@@ -303,6 +303,16 @@ class Check:
             context.close()
 
 
+def launch(playwright, chromium):
+    return playwright.chromium.launch(
+        executable_path=chromium,
+        headless=True,
+        # Chromium refuses to run its sandbox as root.
+        chromium_sandbox=os.geteuid() != 0,
+        args=CHROMIUM_FLAGS,
+    )
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--binary", required=True, type=lambda path: Path(path).resolve())
@@ -317,13 +327,7 @@ def main():
             origin = server.wait_until_ready()
             link = server.setup_link()
             with sync_playwright() as playwright:
-                browser = playwright.chromium.launch(
-                    executable_path=arguments.chromium,
-                    headless=True,
-                    # Chromium refuses to run its sandbox as root.
-                    chromium_sandbox=os.geteuid() != 0,
-                    args=CHROMIUM_FLAGS,
-                )
+                browser = launch(playwright, arguments.chromium)
                 check = Check(browser, origin, arguments.screenshots)
                 check.views("/setup", "setup-blank")
                 check.views("/", "home-before")
